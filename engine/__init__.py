@@ -1,0 +1,1 @@
+"""A container engine: namespaces, cgroups and layers behind the Docker Engine API."""

@@ -1,0 +1,1 @@
+"""The Docker Engine API over HTTP: a route file per noun."""

@@ -1,0 +1,1 @@
+"""Containers: model, states, and a file per verb."""

@@ -1,0 +1,1 @@
+"""Words shared by every room: errors, events, identifiers, references."""

@@ -1,0 +1,1 @@
+"""Images: names, pull, load, list, remove."""

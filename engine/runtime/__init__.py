@@ -1,0 +1,1 @@
+"""Starts container processes through the spawner and talks to their supervisors."""

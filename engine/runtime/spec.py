@@ -1,0 +1,103 @@
+"""What the runtime is asked to run: plain data, sent to the spawner as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.kernel.mount import Mount
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process inside a container: its init, or an exec.
+
+    Shape: `user` is what the client typed ("", "uid", "name", "user:group"); it is looked up in the
+           container's own passwd and group after the root has been entered.
+           `capabilities` are names such as "CAP_CHOWN": bounding, permitted and effective sets.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    group_add: tuple[str, ...] = ()
+    terminal: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    console_size: tuple[int, int] | None = None  # rows, columns
+    capabilities: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    seccomp: str | None = "default"  # "default", None for unconfined
+    rlimits: tuple[tuple[str, int, int], ...] = ()  # ("nofile", soft, hard)
+    oom_score_adj: int = 0
+
+
+@dataclass(frozen=True)
+class InterfaceSpec:
+    """One veth pair: `name` inside the container, `host_name` as a port of `bridge` outside.
+
+    Shape: addresses are CIDR strings ("172.30.0.2/16"); gateways are bare addresses.
+    """
+
+    name: str
+    host_name: str
+    bridge: str
+    mac: str
+    mtu: int = 1500
+    addresses: tuple[str, ...] = ()
+    gateway: str | None = None
+    gateway6: str | None = None
+
+
+@dataclass(frozen=True)
+class ResourceSpec:
+    """Limits of a container's cgroup; None is "no limit".
+
+    Units: memory in bytes (swap is memory + swap, -1 unlimited), CPU quota and period in µs.
+    """
+
+    memory: int | None = None
+    memory_swap: int | None = None
+    memory_reservation: int | None = None
+    cpu_shares: int | None = None
+    cpu_quota: int | None = None
+    cpu_period: int | None = None
+    cpuset_cpus: str | None = None
+    cpuset_mems: str | None = None
+    pids: int | None = None
+    devices: tuple[str, ...] = ()  # device cgroup rules, "c 1:3 rwm"; the default set is implied
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """A whole container as the runtime sees it.
+
+    Shape: `rootfs` are the mounts that make the root, made inside the container's own mount
+           namespace, so nothing of them is ever seen on the host; their target is "".
+           `mounts` come on top of the runtime's own (/proc /dev /sys /dev/shm …), their targets
+           are absolute paths inside the container, resolved within its root, created when missing.
+           `namespaces` maps kind ("net", "pid", "ipc", "uts", "cgroup", "mount") to "private",
+           "host" or a path to join.
+    """
+
+    id: str
+    hostname: str
+    process: ProcessSpec
+    rootfs: tuple[Mount, ...]
+    log_path: str | None
+    log_max_size: int | None = None  # bytes per file before rotation; None never rotates
+    log_max_files: int = 1
+    mounts: tuple[Mount, ...] = ()
+    namespaces: dict[str, str] = field(default_factory=dict)
+    interfaces: tuple[InterfaceSpec, ...] = ()
+    resources: ResourceSpec = field(default_factory=ResourceSpec)
+    readonly_rootfs: bool = False
+    masked_paths: tuple[str, ...] = ()
+    readonly_paths: tuple[str, ...] = ()
+    sysctls: dict[str, str] = field(default_factory=dict)
+    devices: tuple[tuple[str, str, str], ...] = ()  # host path, container path, "rwm"
+    shm_size: int = 64 * 1024 * 1024
+    privileged: bool = False
+    init: bool = False

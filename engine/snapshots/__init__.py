@@ -1,0 +1,1 @@
+"""Unpacked trees, active or committed, keyed by container or chain ID."""

@@ -1,0 +1,1 @@
+"""The process beside every container: holds its stdio, log and exit status."""

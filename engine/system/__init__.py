@@ -1,0 +1,1 @@
+"""Facts about the engine as a whole: info, version, event history."""
