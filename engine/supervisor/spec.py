@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-if TYPE_CHECKING:
-    from engine.kernel.mount import Mount
+from engine.kernel.mount import Mount
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class ProcessSpec:
     console_size: tuple[int, int] | None = None  # rows, columns
     capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False
-    seccomp: str | None = "default"  # "default", None for unconfined
+    seccomp: str | None = "default"  # "default", a profile as JSON text, None for unconfined
     rlimits: tuple[tuple[str, int, int], ...] = ()  # ("nofile", soft, hard)
     oom_score_adj: int = 0
 
@@ -84,6 +83,7 @@ class ContainerSpec:
 
     id: str
     hostname: str
+    domainname: str
     process: ProcessSpec
     rootfs: tuple[Mount, ...]
     log_path: str | None
@@ -101,3 +101,35 @@ class ContainerSpec:
     shm_size: int = 64 * 1024 * 1024
     privileged: bool = False
     init: bool = False
+
+
+def to_json(spec: ContainerSpec | ProcessSpec) -> dict[str, Any]:
+    """Return a spec as plain JSON values."""
+    return asdict(spec)
+
+
+def container_from_json(data: dict[str, Any]) -> ContainerSpec:
+    """Return the spec that `to_json` was given."""
+    return ContainerSpec(
+        **{
+            **data,
+            "process": process_from_json(data["process"]),
+            "rootfs": _mounts(data["rootfs"]),
+            "mounts": _mounts(data["mounts"]),
+            "interfaces": tuple(
+                InterfaceSpec(**{**item, "addresses": tuple(item["addresses"])})
+                for item in data["interfaces"]
+            ),
+            "resources": ResourceSpec(**data["resources"]),
+            "devices": tuple(tuple(device) for device in data["devices"]),
+        }
+    )
+
+
+def process_from_json(data: dict[str, Any]) -> ProcessSpec:
+    """Return the process spec that `to_json` was given."""
+    return ProcessSpec(**data)
+
+
+def _mounts(items: list[dict[str, Any]]) -> tuple[Mount, ...]:
+    return tuple(Mount(**{**item, "options": tuple(item["options"])}) for item in items)

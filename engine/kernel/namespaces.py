@@ -1,0 +1,103 @@
+"""Namespaces: making them, joining them, and processes that are born in them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+from engine.kernel._libc import SYS_CLONE3, SYS_PIDFD_SEND_SIGNAL, fail, libc, syscall
+
+CLONE_PIDFD = 0x1000
+CLONE_NEWNS = 0x20000
+CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUTS = 0x4000000
+CLONE_NEWIPC = 0x8000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_INTO_CGROUP = 0x200000000
+
+KINDS = {
+    "mount": CLONE_NEWNS,
+    "cgroup": CLONE_NEWCGROUP,
+    "uts": CLONE_NEWUTS,
+    "ipc": CLONE_NEWIPC,
+    "pid": CLONE_NEWPID,
+    "net": CLONE_NEWNET,
+}
+
+
+class _CloneArgs(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            "flags",
+            "pidfd",
+            "child_tid",
+            "parent_tid",
+            "exit_signal",
+            "stack",
+            "stack_size",
+            "tls",
+            "set_tid",
+            "set_tid_size",
+            "cgroup",
+        )
+    )
+
+
+def clone3(flags: int, cgroup_fd: int | None = None) -> tuple[int, int]:
+    """Fork into new namespaces; return (0, -1) in the child, (pid, pidfd) in the parent.
+
+    The caller must be single-threaded, as after fork(2). With `cgroup_fd` the child is born in
+    that v2 cgroup. Source: clone3(2).
+    """
+    pidfd = ctypes.c_int(-1)
+    arguments = _CloneArgs(
+        flags=flags | CLONE_PIDFD | (0 if cgroup_fd is None else CLONE_INTO_CGROUP),
+        pidfd=ctypes.addressof(pidfd),
+        exit_signal=int(signal.SIGCHLD),
+        cgroup=0 if cgroup_fd is None else cgroup_fd,
+    )
+    pid = syscall("clone3", SYS_CLONE3, ctypes.byref(arguments), ctypes.sizeof(arguments))
+    return (pid, pidfd.value) if pid else (0, -1)
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces for new ones. Raises OSError(errno). Source: unshare(2)."""
+    if libc.unshare(flags) < 0:
+        raise fail("unshare")
+
+
+def setns(fd: int, flags: int = 0) -> None:
+    """Join a namespace, or several of the process that a pidfd names. Source: setns(2)."""
+    if libc.setns(fd, flags) < 0:
+        raise fail("setns")
+
+
+def sethostname(name: str) -> None:
+    """Name this UTS namespace's host. Source: sethostname(2)."""
+    data = name.encode()
+    if libc.sethostname(data, len(data)) < 0:
+        raise fail("sethostname", name)
+
+
+def setdomainname(name: str) -> None:
+    """Name this UTS namespace's domain. Source: setdomainname(2)."""
+    data = name.encode()
+    if libc.setdomainname(data, len(data)) < 0:
+        raise fail("setdomainname", name)
+
+
+def pidfd_send_signal(pidfd: int, number: int) -> None:
+    """Send a signal to exactly the process that `pidfd` names. Source: pidfd_send_signal(2)."""
+    syscall("pidfd_send_signal", SYS_PIDFD_SEND_SIGNAL, pidfd, number, None, 0)
+
+
+def join_path(path: str, flags: int) -> None:
+    """Join the namespace that the file `path` stands for."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(fd, flags)
+    finally:
+        os.close(fd)

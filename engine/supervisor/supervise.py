@@ -1,0 +1,549 @@
+"""One container's supervisor: makes the container, then stays beside it until it ends.
+
+It joins nothing of the container's. It owns the container's stdio, log, exit status and control
+socket, so the daemon may come and go.
+
+Shape: <run>/containers/<id>/{control.sock, running.json, exit.json, supervisor.log}
+       running.json: {"pid", "started_at_ns", "supervisor"}; exit.json: {"code", "oom_killed",
+       "finished_at_ns", "started_at_ns", "error"}, written whole before the connections close.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from engine.kernel import namespaces, netlink, process, seccomp
+from engine.kernel.cgroups import Cgroup
+from engine.supervisor import init, limits, wire
+from engine.supervisor.log import LogWriter
+from engine.supervisor.spec import container_from_json, process_from_json
+from engine.supervisor.stdio import Loop, Stdio
+
+if TYPE_CHECKING:
+    from engine.supervisor.spec import ContainerSpec, ProcessSpec
+
+CLONE_PARENT = 0x8000
+
+
+class Child:
+    """A process of the container that this supervisor waits for: its init, or an exec."""
+
+    def __init__(self, pid: int, pidfd: int, stdio: Stdio, master: int | None) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.stdio = stdio
+        self.master = master
+
+
+class Supervisor:
+    """Everything one supervisor knows."""
+
+    def __init__(self, control: socket.socket, directory: str, filters: dict[str, bytes]) -> None:
+        self._control = control
+        self._directory = directory
+        self._filters = filters
+        self._loop = Loop()
+        self._connections: dict[int, socket.socket] = {}
+        self._execs: dict[str, Child] = {}
+        self._held = process.held_capabilities()
+        self._started_ns = 0
+        self._init: Child
+        self._listener: socket.socket
+        self._spec: ContainerSpec
+        self._cgroup: Cgroup
+
+    def run(self) -> None:
+        """Start the container, answer on the control socket, and stay until it ends."""
+        received = wire.receive(self._control)
+        if received is None:
+            return
+        message, fds = received
+        self._spec = container_from_json(message["spec"])
+        process.set_name(f"hythe {self._spec.id[:9]}")
+        self._cgroup = Cgroup(f"{message['cgroup_parent']}/{self._spec.id}")
+        try:
+            self._start(message, fds)
+        except init.Failure as failure:
+            self._give_up({"error": failure.message, "kind": failure.kind})
+            return
+        except OSError as error:
+            where = f" {error.filename}" if error.filename else ""
+            self._give_up({"error": f"{error.strerror}{where}", "kind": "other"})
+            return
+        self._save("running.json", {"pid": self._init.pid, "started_at_ns": self._started_ns})
+        answer = {"pid": self._init.pid, "started_at_ns": self._started_ns}
+        self._connect(self._control)
+        self._tell(self._control, answer)
+        self._stay()
+
+    def _give_up(self, answer: dict[str, Any]) -> None:
+        self._cgroup.kill()
+        self._reap_children()
+        self._cgroup.remove()
+        with contextlib.suppress(OSError):
+            wire.send(self._control, answer)
+
+    def _reap_children(self) -> None:
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
+    # start
+
+    def _start(self, message: dict[str, Any], fds: list[int]) -> None:
+        spec = self._spec
+        self._listen()
+        self._cgroup.create()
+        limits.apply_resources(self._cgroup, spec.resources)
+        if not spec.privileged:
+            limits.apply_devices(self._cgroup, spec.resources.devices)
+        log = None
+        if spec.log_path:
+            log = LogWriter(spec.log_path, spec.log_max_size, spec.log_max_files)
+        program = self._filter(spec.process, spec.privileged)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        streams = _Streams(spec.process)
+        flags = sum(
+            namespaces.KINDS[kind]
+            for kind in ("mount", "pid", "net", "ipc", "uts")
+            if spec.namespaces.get(kind, "private") == "private" or kind == "mount"
+        )
+        unified = self._cgroup.open_unified()
+        if (path := spec.namespaces.get("pid", "private")).startswith("/"):
+            namespaces.join_path(path, namespaces.CLONE_NEWPID)
+        pid, pidfd = namespaces.clone3(flags, unified)
+        if pid == 0:
+            ours.close()
+            _child(theirs, lambda: self._become_init(spec, theirs, streams, program, message))
+        theirs.close()
+        streams.close_far()
+        if unified is not None:
+            os.close(unified)
+        try:
+            self._cgroup.add_v1(pid)
+            if spec.interfaces:
+                self._make_interfaces(spec, pid)
+            wire.send(ours, {"go": True})
+            master = _await_exec(ours, terminal=spec.process.terminal)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                namespaces.pidfd_send_signal(pidfd, signal.SIGKILL)
+            raise
+        finally:
+            ours.close()
+        self._started_ns = time.time_ns()
+        stdio = streams.pump(self._loop, master, log, stdin_once=spec.process.stdin_once)
+        self._init = Child(pid, pidfd, stdio, master)
+        for fd, wish in zip(fds, message["attachments"], strict=True):
+            self._attach(stdio, fd, wish)
+        self._loop.watch(pidfd, select.EPOLLIN, lambda _events: self._init_ended())
+
+    def _listen(self) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        # The directory's own path may be longer than the 108 bytes a socket address can hold.
+        directory = os.open(self._directory, os.O_PATH | os.O_CLOEXEC)
+        self._listener.bind(f"/proc/self/fd/{directory}/control.sock")
+        os.close(directory)
+        os.chmod(f"{self._directory}/control.sock", 0o600)
+        self._listener.listen(16)
+        self._loop.watch(self._listener.fileno(), select.EPOLLIN, lambda _events: self._accept())
+
+    def _make_interfaces(self, spec: ContainerSpec, pid: int) -> None:
+        messages = []
+        for item in spec.interfaces:
+            bridge = socket.if_nametoindex(item.bridge)
+            messages.append(
+                netlink.new_veth(item.host_name, bridge, item.name, pid, item.mac, item.mtu)
+            )
+        netlink.send(messages)
+
+    def _filter(self, spec: ProcessSpec, privileged: bool) -> bytes | None:
+        if spec.seccomp is None or privileged:
+            return None
+        capabilities = frozenset(spec.capabilities)
+        if spec.seccomp == "default":
+            key = ",".join(sorted(capabilities))
+            if key in self._filters:
+                return self._filters[key]
+            return seccomp.compile_profile(seccomp.default_profile(), capabilities)
+        try:
+            return seccomp.compile_profile(json.loads(spec.seccomp), capabilities)
+        except (ValueError, KeyError, TypeError) as error:
+            raise init.Failure("other", f"invalid seccomp profile: {error}") from error
+
+    def _become_init(
+        self,
+        spec: ContainerSpec,
+        channel: socket.socket,
+        streams: _Streams,
+        program: bytes | None,
+        message: dict[str, Any],
+    ) -> None:
+        """Run in the child: everything from clone to exec."""
+        os.setsid()
+        process.prctl(process.PR_SET_PDEATHSIG, signal.SIGKILL)
+        process.prctl(init.PR_SET_DUMPABLE, 0)
+        init.set_oom_score(spec.process.oom_score_adj)
+        if wire.receive(channel) is None:
+            os._exit(1)
+        for kind in ("net", "ipc", "uts"):
+            if (path := spec.namespaces.get(kind, "private")).startswith("/"):
+                namespaces.join_path(path, namespaces.KINDS[kind])
+        if spec.namespaces.get("cgroup", "private") == "private":
+            # Only now, after the groups were joined: their place becomes the root that is seen.
+            namespaces.unshare(namespaces.CLONE_NEWCGROUP)
+        init.build_root(spec, message["scratch"])
+        if spec.namespaces.get("net", "private") == "private":
+            init.set_up_network(spec)
+        if spec.namespaces.get("uts", "private") == "private":
+            namespaces.sethostname(spec.hostname)
+            if spec.domainname:
+                namespaces.setdomainname(spec.domainname)
+        init.write_sysctls(spec.sysctls)
+        if spec.process.terminal:
+            master, slave = init.open_terminal(spec.process, console=True)
+            wire.send(channel, {"terminal": True}, (master,))
+            streams.use_terminal(slave)
+        else:
+            streams.use_pipes()
+        init.protect(spec)
+        env = init.become_user(spec.process, program, self._held)
+        if spec.process.terminal:
+            env.setdefault("TERM", "xterm")
+        init.execute(spec.process.args, env)
+
+    # exec
+
+    def _exec(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        spec = process_from_json(request["process"])
+        program = self._filter(spec, request["privileged"])
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        streams = _Streams(spec)
+        helper = os.fork()
+        if helper == 0:
+            ours.close()
+            _child(theirs, lambda: self._become_exec(spec, theirs, streams, program))
+        theirs.close()
+        streams.close_far()
+        try:
+            received = wire.receive(ours)
+            os.waitpid(helper, 0)
+            if received is None:
+                raise init.Failure("other", "the process ended before it was started")
+            first, _ = received
+            if "error" in first:
+                raise init.Failure(first["kind"], first["error"])
+            pid = int(first["pid"])
+            pidfd = os.pidfd_open(pid)
+            try:
+                master = _await_exec(ours, terminal=spec.terminal)
+            except init.Failure:
+                os.waitpid(pid, 0)
+                os.close(pidfd)
+                raise
+        except init.Failure:
+            streams.close_near()
+            raise
+        finally:
+            ours.close()
+        stdio = streams.pump(self._loop, master, None, stdin_once=True)
+        child = Child(pid, pidfd, stdio, master)
+        exec_id = request["exec"]
+        self._execs[exec_id] = child
+        for fd, wish in zip(fds, request["attachments"], strict=True):
+            self._attach(stdio, fd, wish)
+        self._loop.watch(pidfd, select.EPOLLIN, lambda _events: self._exec_ended(exec_id))
+        return {"pid": pid}
+
+    def _become_exec(
+        self, spec: ProcessSpec, channel: socket.socket, streams: _Streams, program: bytes | None
+    ) -> None:
+        self._cgroup.add(os.getpid())
+        init.join(self._init.pidfd)
+        # Entering a pid namespace takes effect with the next child; as our parent's child it is
+        # waited for by the supervisor itself.
+        pid, _ = namespaces.clone3(CLONE_PARENT)
+        if pid:
+            wire.send(channel, {"pid": pid})
+            os._exit(0)
+        os.setsid()
+        if spec.terminal:
+            master, slave = init.open_terminal(spec, console=False)
+            wire.send(channel, {"terminal": True}, (master,))
+            streams.use_terminal(slave)
+        else:
+            streams.use_pipes()
+        env = init.become_user(spec, program, self._held)
+        if spec.terminal:
+            env.setdefault("TERM", "xterm")
+        init.execute(spec.args, env)
+
+    def _exec_ended(self, exec_id: str) -> None:
+        child = self._execs.pop(exec_id)
+        self._loop.forget(child.pidfd)
+        code = _reap(child.pid)
+        os.close(child.pidfd)
+        child.stdio.drain()
+        self._broadcast({"event": "exec_exit", "exec": exec_id, "code": code})
+
+    # control
+
+    def _connect(self, connection: socket.socket) -> None:
+        wire.allow_large(connection)
+        fd = connection.fileno()
+        self._connections[fd] = connection
+        self._loop.watch(fd, select.EPOLLIN, lambda _events: self._request(connection))
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        self._connect(connection)
+
+    def _request(self, connection: socket.socket) -> None:
+        try:
+            received = wire.receive(connection)
+        except OSError:
+            received = None
+        if received is None:
+            self._loop.forget(connection.fileno())
+            del self._connections[connection.fileno()]
+            connection.close()
+            return
+        request, fds = received
+        try:
+            answer = self._handle(request, fds)
+        except init.Failure as failure:
+            answer = {"error": failure.message, "kind": failure.kind}
+        except (OSError, KeyError, ValueError) as error:
+            answer = {"error": str(error), "kind": "other"}
+        self._tell(connection, {**answer, "reply": request.get("id")})
+
+    def _handle(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        match request["op"]:
+            case "attach":
+                self._attach(self._init.stdio, fds[0], request)
+            case "exec":
+                return self._exec(request, fds)
+            case "resize":
+                target = self._init if request["exec"] is None else self._execs[request["exec"]]
+                if target.master is not None:
+                    _resize(target.master, request["rows"], request["columns"])
+            case "kill":
+                namespaces.pidfd_send_signal(self._init.pidfd, request["signal"])
+            case "freeze":
+                self._cgroup.freeze(frozen=request["frozen"])
+            case "update":
+                limits.apply_resources(self._cgroup, limits.ResourceSpec(**request["resources"]))
+            case other:
+                raise init.Failure("other", f"unknown request {other!r}")
+        return {}
+
+    @staticmethod
+    def _attach(stdio: Stdio, fd: int, wish: dict[str, Any]) -> None:
+        outputs = {1} if wish["stdout"] else set()
+        if wish["stderr"]:
+            outputs.add(2)
+        stdio.attach(socket.socket(fileno=fd), stdin=wish["stdin"], outputs=outputs)
+
+    def _tell(self, connection: socket.socket, message: dict[str, Any]) -> None:
+        # A daemon that went away in the middle is no reason to leave the container alone.
+        with contextlib.suppress(OSError):
+            wire.send(connection, message)
+
+    def _broadcast(self, message: dict[str, Any]) -> None:
+        for connection in list(self._connections.values()):
+            self._tell(connection, message)
+
+    # end
+
+    def _stay(self) -> None:
+        while self._init.pidfd >= 0:
+            self._loop.run_once()
+        while not self._init.stdio.flushed and self._connections:
+            self._loop.run_once()
+
+    def _init_ended(self) -> None:
+        child = self._init
+        self._loop.forget(child.pidfd)
+        code = _reap(child.pid)
+        finished = time.time_ns()
+        # With the host's pid namespace the rest of the container outlives its first process.
+        self._cgroup.kill()
+        for running in self._execs.values():
+            self._loop.forget(running.pidfd)
+            _reap(running.pid)
+            running.stdio.drain()
+        child.stdio.drain()
+        oom_killed = self._cgroup.oom_kills() > 0
+        result = {
+            "code": code,
+            "oom_killed": oom_killed,
+            "started_at_ns": self._started_ns,
+            "finished_at_ns": finished,
+        }
+        self._save("exit.json", result)
+        for exec_id in list(self._execs):
+            self._broadcast({"event": "exec_exit", "exec": exec_id, "code": 137})
+        self._broadcast({"event": "exit", **result})
+        _remove_group(self._cgroup)
+        os.close(child.pidfd)
+        child.pidfd = -1
+
+    def _save(self, name: str, document: dict[str, Any]) -> None:
+        path = f"{self._directory}/{name}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        fd = os.open(f"{path}.new", flags, 0o600)
+        os.write(fd, json.dumps({**document, "supervisor": os.getpid()}).encode())
+        os.close(fd)
+        os.replace(f"{path}.new", path)
+
+
+class _Streams:
+    """The pipes of a process without a terminal, both ends, until each side took its own."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        self._spec = spec
+        self._near: list[int] = []
+        self._far: list[int] = []
+        if spec.terminal:
+            return
+        if spec.open_stdin:
+            far, near = os.pipe2(os.O_CLOEXEC)
+        else:
+            far, near = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), -1
+        self._near.append(near)
+        self._far.append(far)
+        for _ in range(2):
+            near, far = os.pipe2(os.O_CLOEXEC)
+            self._near.append(near)
+            self._far.append(far)
+
+    def close_far(self) -> None:
+        """Close the child's ends in the parent."""
+        for fd in self._far:
+            os.close(fd)
+
+    def close_near(self) -> None:
+        """Close the parent's ends after a start that failed."""
+        for fd in self._near:
+            if fd >= 0:
+                os.close(fd)
+
+    def use_pipes(self) -> None:
+        """Make the child's ends its standard streams."""
+        for number, fd in enumerate(self._far):
+            os.dup2(fd, number)
+
+    def use_terminal(self, slave: int) -> None:
+        """Make a terminal the child's controlling terminal and standard streams."""
+        import fcntl
+        import termios
+
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for number in range(3):
+            os.dup2(slave, number)
+
+    def pump(
+        self, loop: Loop, master: int | None, log: LogWriter | None, *, stdin_once: bool
+    ) -> Stdio:
+        """Return the pump of the parent's ends."""
+        if master is not None:
+            return Stdio(loop, {master: 1}, master, log, terminal=True, stdin_once=stdin_once)
+        stdin, stdout, stderr = self._near
+        near_stdin = stdin if stdin >= 0 else None
+        outputs = {stdout: 1, stderr: 2}
+        return Stdio(loop, outputs, near_stdin, log, terminal=False, stdin_once=stdin_once)
+
+
+def _child(channel: socket.socket, body: Any) -> None:
+    """Run `body` in a fresh child; report what stops it and never return."""
+    try:
+        _reset_signals()
+        body()
+    except init.Failure as failure:
+        wire.send(channel, {"error": failure.message, "kind": failure.kind})
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        wire.send(channel, {"error": f"{error.strerror}{where}", "kind": "other"})
+    except BaseException as error:  # noqa: BLE001 - a child must never run on as its parent
+        wire.send(channel, {"error": f"{type(error).__name__}: {error}", "kind": "other"})
+    os._exit(1)
+
+
+def _reset_signals() -> None:
+    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _await_exec(channel: socket.socket, *, terminal: bool) -> int | None:
+    """Wait until the child's exec closed the channel; return its terminal's master.
+
+    Raises: Failure(what the child reported).
+    """
+    master = None
+    while True:
+        received = wire.receive(channel)
+        if received is None:
+            if terminal and master is None:
+                raise init.Failure("other", "the process ended before it was started")
+            return master
+        message, fds = received
+        if "error" in message:
+            if master is not None:
+                os.close(master)
+            raise init.Failure(message["kind"], message["error"])
+        if fds:
+            master = fds[0]
+
+
+def _reap(pid: int) -> int:
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        return 128 + os.WTERMSIG(status)
+    return os.WEXITSTATUS(status)
+
+
+def _resize(master: int, rows: int, columns: int) -> None:
+    import termios
+
+    termios.tcsetwinsize(master, (rows, columns))
+
+
+def _remove_group(cgroup: Cgroup) -> None:
+    # The kernel frees a dead process's place in a group a moment after it can be waited for.
+    for _ in range(200):
+        try:
+            cgroup.remove()
+        except OSError:
+            time.sleep(0.005)
+        else:
+            return
+
+
+def main(control: socket.socket, directory: str, filters: dict[str, bytes]) -> None:
+    """Be a supervisor; the caller has just forked."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    errors = os.open(
+        f"{directory}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
+    os.dup2(errors, 2)
+    os.close(errors)
+    try:
+        Supervisor(control, directory, filters).run()
+    except BaseException:  # noqa: BLE001 - the last place where it can be written down
+        traceback.print_exc(file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
