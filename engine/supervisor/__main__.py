@@ -1,7 +1,7 @@
 """The spawner: warm, single-threaded, forks a supervisor for every message that comes in.
 
-Started by `engine.runtime` with one packet socket as descriptor 3. A message carries the state
-directory and, as its one descriptor, the control socket of the new supervisor.
+Started by `engine.runtime` with a packet socket whose number HYTHE_SPAWNER_FD tells. A message
+carries the state directory and, as its one descriptor, the new supervisor's control socket.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from engine.supervisor import supervise, wire
 
 def main() -> None:
     """Serve until the daemon closes its end."""
-    engine = socket.socket(fileno=3)
+    engine = socket.socket(fileno=int(os.environ.pop("HYTHE_SPAWNER_FD")))
     engine.set_inheritable(False)
-    os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Supervisors outlive the spawner and report for themselves; nobody waits for them.
