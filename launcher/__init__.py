@@ -1,0 +1,1 @@
+"""The launcher: from a bare checkout to a running Hythe. Standard library alone, but `manager`."""
