@@ -1,0 +1,67 @@
+"""Remove: everything of a container, in an order that a crash can resume."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+from engine.containers.model import Container, State, Verb
+from engine.core.errors import Conflict
+
+if TYPE_CHECKING:
+    from engine.containers.deps import Containers
+
+
+async def remove_container(
+    deps: Containers, container: Container, *, force: bool, volumes: bool
+) -> None:
+    """Remove a container. Raises: Conflict(it runs and `force` is not set)."""
+    if container.is_running:
+        if not force:
+            advice = "unpause and stop" if container.state is State.PAUSED else "stop"
+            raise Conflict(
+                f'cannot remove container "{container.name}": container is '
+                f"{container.state.value}: {advice} the container before removing or force remove"
+            )
+        container.stopped_by_hand = True
+        if container.running:
+            running = container.running
+            await running.kill(signal.SIGKILL)
+            if container.state is State.PAUSED:
+                await running.unpause()
+            await running.wait()
+        await container.exited.wait()
+    async with container.lock:
+        if container.id not in deps.by_id:
+            return  # --rm was faster
+        container.require(Verb.REMOVE)
+        await discard_container(deps, container, volumes=volumes)
+
+
+async def discard_container(
+    deps: Containers, container: Container, *, volumes: bool = True
+) -> None:
+    """Remove a container that does not run; its lock is held or nobody else knows it."""
+    if container.restart_timer:
+        container.restart_timer.cancel()
+    container.set_state(State.REMOVING)
+    deps.save(container)
+    deps.snapshots.remove(container.id)
+    directory = deps.settings.state / "containers" / container.id
+    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+    deps.table.delete(container.id)
+    deps.by_id.pop(container.id, None)
+    if deps.by_name.get(container.name) == container.id:
+        del deps.by_name[container.name]
+    for exec_id in list(container.execs):
+        deps.execs.pop(exec_id, None)
+    if volumes:
+        for mount in container.document["Mounts"]:
+            if mount.get("Anonymous"):
+                await asyncio.to_thread(deps.volumes.remove_unused, mount["Name"])
+    deps.publish(container, "destroy")
+    container.exited.set()
+    container.next_exit.set()
+    container.removed.set()
