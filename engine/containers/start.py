@@ -17,7 +17,6 @@ from engine.runtime.runtime import ExitStatus, RunningContainer
 from engine.supervisor.spec import ContainerSpec, ProcessSpec
 
 if TYPE_CHECKING:
-
     from engine.containers.deps import Containers
     from engine.networks.model import NetworkSetup
     from engine.runtime.runtime import Attachment

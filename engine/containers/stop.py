@@ -19,7 +19,7 @@ GRACE = 10  # seconds between the stop signal and SIGKILL
 
 
 async def stop_container(
-    deps: Containers, container: Container, timeout: int | None, stop_signal: str | None = None
+    deps: Containers, container: Container, seconds: int | None, stop_signal: str | None = None
 ) -> None:
     """Ask the program to end, and make it end when it does not.
 
@@ -40,8 +40,8 @@ async def stop_container(
         raise NotModified("container is not running")
     config = container.config
     number = options.signal_number(stop_signal or config.get("StopSignal"))
-    seconds = config.get("StopTimeout") if timeout is None else timeout
-    grace = GRACE if seconds is None else int(seconds)
+    wanted = config.get("StopTimeout") if seconds is None else seconds
+    grace = GRACE if wanted is None else int(wanted)
     deps.publish(container, "kill", signal=str(number))
     await _signal(container, number)
     try:
@@ -75,13 +75,13 @@ async def kill_container(deps: Containers, container: Container, name: str | Non
 
 
 async def restart_container(
-    deps: Containers, container: Container, timeout: int | None, stop_signal: str | None = None
+    deps: Containers, container: Container, seconds: int | None, stop_signal: str | None = None
 ) -> None:
     """Stop when it runs, then start."""
     if container.host_config.get("AutoRemove") and container.is_running:
         raise Conflict("cannot restart a container that is removed when it stops")
     try:
-        await stop_container(deps, container, timeout, stop_signal)
+        await stop_container(deps, container, seconds, stop_signal)
     except NotModified:
         container.stopped_by_hand = False
     await start_container(deps, container)

@@ -1,0 +1,182 @@
+"""Logs: a container's json-file lines read back, from the end or from a moment on, and followed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.core.clock import parse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from engine.containers.model import Container
+
+CHUNK = 1024 * 1024
+POLL = 0.1  # seconds between looks at a growing file; json-file has no writer to be told by
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """What a client wants to read. Units: since and until in seconds since the epoch."""
+
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    since: float = 0
+    until: float = 0
+    tail: int | None = None
+    timestamps: bool = False
+
+
+async def read_logs(container: Container, query: LogQuery) -> AsyncIterator[bytes]:
+    """Yield log output in Docker's wire format: frames, or raw text with a terminal."""
+    path = container.document["LogPath"]
+    terminal = bool(container.config.get("Tty"))
+    files = await asyncio.to_thread(_open_files, path)
+    try:
+        skip = await asyncio.to_thread(_offsets, files, query.tail)
+        for index, file in enumerate(files):
+            start = skip[index]
+            if start is None:
+                continue
+            os.lseek(file, start, os.SEEK_SET)
+            rest = b""
+            while data := await asyncio.to_thread(os.read, file, CHUNK):
+                whole, rest = _whole_lines(rest + data)
+                piece, ended = await asyncio.to_thread(_format, whole, query, terminal)
+                if piece:
+                    yield piece
+                if ended:
+                    return
+        if query.follow and files:
+            async for piece in _follow(container, path, files, rest, query, terminal):
+                yield piece
+    finally:
+        for file in files:
+            os.close(file)
+
+
+async def _follow(
+    container: Container, path: str, files: list[int], rest: bytes, query: LogQuery, terminal: bool
+) -> AsyncIterator[bytes]:
+    while True:
+        # Asked before reading: what was written before the end is then certain to be read.
+        ended = not container.is_running
+        data = os.read(files[-1], CHUNK)
+        if data:
+            whole, rest = _whole_lines(rest + data)
+            piece, past = _format(whole, query, terminal)
+            if piece:
+                yield piece
+            if past:
+                return
+            continue
+        if _rotated(path, files[-1]):
+            files.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            continue
+        if ended:
+            return
+        try:
+            await asyncio.wait_for(container.exited.wait(), POLL)
+        except TimeoutError:
+            continue
+
+
+def _rotated(path: str, file: int) -> bool:
+    try:
+        return os.stat(path).st_ino != os.fstat(file).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _open_files(path: str) -> list[int]:
+    """Open the rotated files and the current one, oldest first."""
+    paths = [path]
+    number = 1
+    while os.path.exists(f"{path}.{number}"):
+        paths.insert(0, f"{path}.{number}")
+        number += 1
+    files = []
+    for name in paths:
+        try:
+            files.append(os.open(name, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            continue
+    return files
+
+
+def _offsets(files: list[int], tail: int | None) -> list[int | None]:
+    """Return where to begin in each file so that `tail` lines follow; None skips the file."""
+    if tail is None:
+        return [0] * len(files)
+    result: list[int | None] = [None] * len(files)
+    left = tail
+    for index in range(len(files) - 1, -1, -1):
+        start, found = _last_lines(files[index], left)
+        result[index] = start
+        left -= found
+        if left <= 0:
+            break
+    return result
+
+
+def _last_lines(file: int, count: int) -> tuple[int, int]:
+    """Return (offset, lines) of the last `count` lines, read backwards in pieces."""
+    end = os.fstat(file).st_size
+    if count <= 0:
+        return end, 0
+    found, position, upper = 0, end, end
+    while position > 0:
+        size = min(64 * 1024, position)
+        position -= size
+        data = os.pread(file, size, position)
+        if upper == end and data.endswith(b"\n"):
+            data = data[:-1]
+        upper = position
+        at = len(data)
+        while (at := data.rfind(b"\n", 0, at)) >= 0:
+            found += 1
+            if found == count:
+                return position + at + 1, count
+    return 0, found + (1 if end else 0)
+
+
+def _whole_lines(data: bytes) -> tuple[bytes, bytes]:
+    whole, newline, rest = data.rpartition(b"\n")
+    return whole + newline, rest
+
+
+def _format(data: bytes, query: LogQuery, terminal: bool) -> tuple[bytes, bool]:
+    """Return the output for whole log lines, and whether `until` has passed."""
+    result = []
+    for line in _records(data):
+        moment = line["time"]
+        if query.since or query.until:
+            seconds = parse(moment).timestamp()
+            if query.since and seconds < query.since:
+                continue
+            if query.until and seconds > query.until:
+                return b"".join(result), True
+        stream = 2 if line["stream"] == "stderr" else 1
+        if not (query.stderr if stream == 2 else query.stdout):
+            continue
+        text = line["log"].encode()
+        if query.timestamps:
+            text = moment.encode() + b" " + text
+        if not terminal:
+            text = bytes((stream, 0, 0, 0)) + len(text).to_bytes(4, "big") + text
+        result.append(text)
+    return b"".join(result), False
+
+
+def _records(data: bytes) -> Iterator[dict[str, str]]:
+    for line in data.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            # A line that a full disk or a power cut left half-written.
+            continue
