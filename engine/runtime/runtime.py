@@ -40,10 +40,17 @@ class Attachment:
     stdin: bool = True
     stdout: bool = True
     stderr: bool = True
+    prefix: bytes = b""  # stdin that arrived before the socket was handed over
 
-    def wish(self) -> dict[str, bool]:
+    def wish(self) -> dict[str, Any]:
         """Return the streams as the supervisor reads them."""
-        return {"stdin": self.stdin, "stdout": self.stdout, "stderr": self.stderr}
+        prefix = self.prefix.decode("latin-1")
+        return {
+            "stdin": self.stdin,
+            "stdout": self.stdout,
+            "stderr": self.stderr,
+            "prefix": prefix,
+        }
 
 
 @dataclass(frozen=True)

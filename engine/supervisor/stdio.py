@@ -187,14 +187,18 @@ class Stdio:
         """Tell whether every output has ended."""
         return not self._outputs
 
-    def attach(self, sock: socket.socket, *, stdin: bool, outputs: set[int]) -> None:
-        """Add a client; one that comes after the end is told so at once."""
+    def attach(
+        self, sock: socket.socket, *, stdin: bool, outputs: set[int], prefix: bytes = b""
+    ) -> None:
+        """Add a client with the input it sent already; after the end it is told so at once."""
         reads = stdin and self._stdin is not None
         attachment = Attachment(self, sock, stdin=reads, outputs=outputs)
         if self.finished:
             attachment.end()
         else:
             self._attachments.append(attachment)
+            if prefix and reads:
+                self.write_stdin(prefix, attachment)
 
     def detached(self, attachment: Attachment) -> None:
         """Take note that a client is gone."""

@@ -353,7 +353,8 @@ class Supervisor:
         outputs = {1} if wish["stdout"] else set()
         if wish["stderr"]:
             outputs.add(2)
-        stdio.attach(socket.socket(fileno=fd), stdin=wish["stdin"], outputs=outputs)
+        prefix = wish["prefix"].encode("latin-1")
+        stdio.attach(socket.socket(fileno=fd), stdin=wish["stdin"], outputs=outputs, prefix=prefix)
 
     def _tell(self, connection: socket.socket, message: dict[str, Any]) -> None:
         # A daemon that went away in the middle is no reason to leave the container alone.

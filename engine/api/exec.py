@@ -1,0 +1,78 @@
+"""Routes of exec."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from engine.api.keys import SERVICES
+from engine.api.streams import MULTIPLEXED, RAW, TakenOver, frame, read_json
+from engine.containers.execs import create_exec, inspect_exec, start_exec
+from engine.core.errors import Conflict, EngineError, InvalidArgument
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/containers/{ref}/exec")
+async def post_create_exec(request: web.Request) -> web.Response:
+    """Create an exec instance."""
+    deps = request.app[SERVICES].containers
+    container = deps.find(request.match_info["ref"])
+    instance = create_exec(deps, container, await read_json(request))
+    return web.json_response({"Id": instance.id}, status=201)
+
+
+@routes.post("/exec/{id}/start")
+async def post_start_exec(request: web.Request) -> web.StreamResponse:
+    """Start it, detached or on the client's own connection."""
+    deps = request.app[SERVICES].containers
+    instance = deps.find_exec(request.match_info["id"])
+    body = await read_json(request)
+    size = body.get("ConsoleSize")
+    console = (int(size[0]), int(size[1])) if size and size[0] and size[1] else None
+    if body.get("Detach"):
+        await start_exec(deps, instance, (), console)
+        return web.Response(status=200)
+    if instance.started:
+        raise Conflict(f"Error: Exec command {instance.id} has already run")
+    config = instance.config
+    terminal = bool(config.get("Tty"))
+    modern = not terminal and request.match_info.get("version", "1.51") >= "1.42"
+    taken = TakenOver(request, MULTIPLEXED if modern else RAW)
+    attachment = taken.attachment(
+        stdin=bool(config.get("AttachStdin")),
+        stdout=bool(config.get("AttachStdout")),
+        stderr=bool(config.get("AttachStderr")),
+    )
+    try:
+        await start_exec(deps, instance, (attachment,), console)
+    except EngineError as error:
+        # The status is long out, so the client reads the reason where the output would be.
+        text = f"{error}\r\n".encode()
+        attachment.sock.setblocking(True)
+        await asyncio.to_thread(attachment.sock.sendall, text if terminal else frame(1, text))
+    finally:
+        attachment.sock.close()
+    return taken.response()
+
+
+@routes.post("/exec/{id}/resize")
+async def post_resize_exec(request: web.Request) -> web.Response:
+    """Set its terminal's size."""
+    instance = request.app[SERVICES].containers.find_exec(request.match_info["id"])
+    try:
+        rows, columns = int(request.query["h"]), int(request.query["w"])
+    except (KeyError, ValueError):
+        raise InvalidArgument("h and w must be numbers") from None
+    if instance.running is None:
+        raise InvalidArgument(f"exec {instance.id} is not running")
+    await instance.running.resize(rows, columns)
+    return web.Response(status=200)
+
+
+@routes.get("/exec/{id}/json")
+async def get_exec(request: web.Request) -> web.Response:
+    """Inspect it."""
+    instance = request.app[SERVICES].containers.find_exec(request.match_info["id"])
+    return web.json_response(inspect_exec(instance))
