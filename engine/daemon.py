@@ -1,0 +1,173 @@
+"""The daemon: builds every service once, finds what an earlier one left, and serves the API."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import grp
+import logging
+import os
+import signal
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from engine.api.app import make_app
+from engine.api.keys import Services
+from engine.containers.deps import Containers
+from engine.containers.model import Container, State
+from engine.containers.options import DEFAULT_CAPABILITIES
+from engine.containers.start import adopt_containers, settle
+from engine.core.errors import Conflict
+from engine.core.events import EventBus
+from engine.images.images import Images
+from engine.networks.networks import Networks
+from engine.runtime.runtime import Runtime
+from engine.snapshots.overlay import Snapshots
+from engine.store.containers import ContainerTable
+from engine.store.database import Database
+from engine.volumes.volumes import Volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.config import Settings
+
+log = logging.getLogger(__name__)
+GROUP = "hythe"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises: Conflict(another daemon has this data directory)."""
+    _make_directories(settings)
+    with _only_daemon(settings):
+        database = Database(settings.database)
+        services = _build(settings, database)
+        await _open(settings, services, database)
+        # A verb that was begun is finished, whether or not its client waits for it.
+        runner = web.AppRunner(make_app(services), handler_cancellation=False, access_log=None)
+        await runner.setup()
+        await _listen(runner, settings.socket)
+        log.info("listening on %s", settings.socket)
+        await _until_told_to_stop()
+        await runner.cleanup()
+        await services.networks.close()
+        await services.runtime.close()
+        database.close()
+        settings.socket.unlink(missing_ok=True)
+
+
+def _make_directories(settings: Settings) -> None:
+    # Others may pass through but not look around (CVE-2021-41091).
+    for directory, mode in (
+        (settings.root, 0o711),
+        (settings.state, 0o711),
+        (settings.run, 0o711),
+        (settings.state / "containers", 0o711),
+    ):
+        directory.mkdir(parents=True, exist_ok=True)
+        if directory is not settings.root:
+            directory.chmod(mode)
+
+
+@contextmanager
+def _only_daemon(settings: Settings) -> Iterator[None]:
+    fd = os.open(settings.state / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"another engine is running on {settings.root}") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def _build(settings: Settings, database: Database) -> Services:
+    events = EventBus()
+    snapshots = Snapshots(settings, database)
+    images = Images(settings, database, events, snapshots)
+    networks = Networks(settings, database)
+    volumes = Volumes(settings, database, events)
+    runtime = Runtime(settings, [DEFAULT_CAPABILITIES])
+    containers = Containers(
+        settings, events, ContainerTable(database), images, snapshots, networks, volumes, runtime
+    )
+    images.users = lambda image_id: [
+        (item.id, item.is_running)
+        for item in containers.by_id.values()
+        if item.document["Image"] == image_id
+    ]
+    volumes.users = lambda name: [
+        item.id
+        for item in containers.by_id.values()
+        if any(mount.get("Name") == name for mount in item.document["Mounts"])
+    ]
+    return Services(settings, events, images, networks, volumes, runtime, containers)
+
+
+async def _open(settings: Settings, services: Services, database: Database) -> None:
+    """Bring everything up in an order in which what ran before is found before it is needed."""
+    containers = services.containers
+    await services.runtime.open()
+    for document in containers.table.all():
+        container = Container(document)
+        containers.by_id[container.id] = container
+        containers.by_name[container.name] = container.id
+        if not container.is_running:
+            container.exited.set()
+    await asyncio.to_thread(services.images.open)
+    await asyncio.to_thread(containers.snapshots.open, set(containers.by_id))
+    running = await adopt_containers(containers)
+    await services.networks.open(running.__contains__)
+    await settle(containers, boot=_first_since_boot(database))
+    _sweep_directories(settings, containers)
+
+
+def _first_since_boot(database: Database) -> bool:
+    boot_id = BOOT_ID.read_text(encoding="ascii").strip()
+    rows = database.rows("SELECT value FROM facts WHERE name = 'boot-id'")
+    if rows and rows[0][0] == boot_id:
+        return False
+    with database.transaction() as connection:
+        connection.execute("INSERT OR REPLACE INTO facts VALUES ('boot-id', ?)", (boot_id,))
+    return True
+
+
+def _sweep_directories(settings: Settings, containers: Containers) -> None:
+    """Remove the directories of containers that a crash left half-created or half-removed."""
+    import shutil
+
+    for directory in (settings.state / "containers").iterdir():
+        if directory.name not in containers.by_id:
+            shutil.rmtree(directory, ignore_errors=True)
+    for container in containers.by_id.values():
+        if container.state is State.CREATED:
+            (settings.state / "containers" / container.id).mkdir(exist_ok=True)
+
+
+async def _listen(runner: web.AppRunner, path: Path) -> None:
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        path.unlink()  # of a daemon that was killed: the lock says that none lives
+    old = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(old)
+    try:
+        os.chown(path, 0, grp.getgrnam(GROUP).gr_gid)
+    except KeyError:
+        log.warning("no group %s: the socket is for root alone", GROUP)
+    path.chmod(0o660)
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
