@@ -36,6 +36,7 @@ def up(instance: Instance, *, detach: bool) -> int:
     if running(instance):
         return _already(instance)
     make_ready(instance)
+    _end_leftovers(instance)
     _require_free_port(instance)
     say(f"  data in {instance.data}")
     manager = _start_manager(instance, detach=detach)
@@ -70,14 +71,8 @@ def down(instance: Instance) -> int:
     """Stop the instance and leave its containers running."""
     state = instance.read_state()
     if not running(instance):
-        # A manager that was killed leaves its processes behind: they are ours to end.
-        left = [entry for entry in state.get("processes", {}).values() if _alive(entry)]
-        if not left:
+        if not _end_leftovers(instance):
             say("  not running")
-            return 0
-        with step("stopping what a killed manager left behind"):
-            _end_all(left)
-        instance.state_file.unlink(missing_ok=True)
         return 0
     with step("stopping (containers keep running)"):
         _signal(state["pid"], signal.SIGTERM)
@@ -108,6 +103,8 @@ def status(instance: Instance) -> int:
             age = _age(time.time() - entry["started"])
             again = f", started again {entry['restarts']} times" if entry["restarts"] else ""
             say(f"{name:<10} running, pid {entry['pid']}, {age}{again}")
+        elif entry["code"] is None:
+            say(f"{name:<10} starting")
         else:
             healthy = False
             say(f"{name:<10} down, ended with {entry['code']}; see {where.log / name}.log")
@@ -135,7 +132,7 @@ def running(instance: Instance) -> bool:
     except PermissionError as error:
         raise LauncherError(f"{instance.run} belongs to another user.") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -241,6 +238,17 @@ def _already(instance: Instance) -> int:
         raise LauncherError(f"Already started with this data, but not answering at {where.url}.")
     say(f"  already running at {where.url}")
     return 0
+
+
+def _end_leftovers(instance: Instance) -> bool:
+    """End the processes of a manager that was killed; tell whether there were any."""
+    processes = instance.read_state().get("processes", {})
+    left = [entry for entry in processes.values() if _alive(entry)]
+    if left:
+        with step("stopping what a killed manager left behind"):
+            _end_all(left)
+    instance.state_file.unlink(missing_ok=True)
+    return bool(left)
 
 
 def _require_free_port(instance: Instance) -> None:

@@ -61,7 +61,7 @@ class LogFile:
         self._open()
 
 
-class LogPrinter(Printer):
+class LogPrinter(Printer):  # type: ignore[misc]  # honcho carries no types
     """Writes every line to the log of its process, and to the terminal when there is one."""
 
     def __init__(self, directory: Path, terminal: TextIO | None) -> None:
@@ -239,7 +239,8 @@ def main(data: str, host: str, port: str, where: str) -> int:
     instance = Instance.at(data, host, int(port))
     lock = os.open(instance.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A record lock: unlike flock(2)'s, honcho's forked readers do not keep it alive.
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 3
     supervisor = Supervisor(instance, sys.stdout if where == "terminal" else None)
