@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from engine.api import containers, errors, exec, images, networks, system, volumes
+from engine.api import containers, errors, execs, images, networks, system, volumes
 from engine.api.keys import API_VERSION, MINIMUM_API_VERSION, SERVICES, Services
 from engine.core.errors import InvalidArgument
 
@@ -58,7 +58,7 @@ def make_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     app.on_response_prepare.append(add_headers)
-    for module in (system, containers, exec, images, networks, volumes):
+    for module in (system, containers, execs, images, networks, volumes):
         for route in module.routes:
             if isinstance(route, web.RouteDef):
                 for path in (route.path, r"/v{version:\d+\.\d+}" + route.path):

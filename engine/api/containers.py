@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from engine.api.keys import SERVICES, flag
+from engine.api.keys import SERVICES, flag, json_response
 from engine.api.streams import (
     MULTIPLEXED,
     RAW,
@@ -70,7 +70,7 @@ async def get_containers(request: web.Request) -> web.Response:
         filters=read_filters(request),
         size=flag(request, "size"),
     )
-    return web.json_response(rows)
+    return json_response(rows)
 
 
 @routes.post("/containers/create")
@@ -80,16 +80,14 @@ async def post_create(request: web.Request) -> web.Response:
     container, warnings = await asyncio.shield(
         create_container(_deps(request), request.query.get("name"), body)
     )
-    return web.json_response({"Id": container.id, "Warnings": warnings}, status=201)
+    return json_response({"Id": container.id, "Warnings": warnings}, status=201)
 
 
 @routes.get("/containers/{ref}/json")
 async def get_inspect(request: web.Request) -> web.Response:
     """Inspect."""
     size = flag(request, "size")
-    return web.json_response(
-        query.inspect_container(_deps(request), _container(request), size=size)
-    )
+    return json_response(query.inspect_container(_deps(request), _container(request), size=size))
 
 
 @routes.post("/containers/{ref}/start")
@@ -185,7 +183,7 @@ async def post_prune(request: web.Request) -> web.Response:
             await remove_container(deps, deps.find(row["Id"]), force=False, volumes=False)
             freed += row["SizeRw"]
             deleted.append(row["Id"])
-    return web.json_response({"ContainersDeleted": deleted, "SpaceReclaimed": freed})
+    return json_response({"ContainersDeleted": deleted, "SpaceReclaimed": freed})
 
 
 @routes.post("/containers/{ref}/wait")
@@ -207,10 +205,7 @@ async def post_wait(request: web.Request) -> web.StreamResponse:
     if condition != "not-running" or container.is_running:
         await events[condition].wait()
     state = container.document["State"]
-    result: dict[str, Any] = {"StatusCode": state["ExitCode"]}
-    if state["Error"]:
-        result["Error"] = {"Message": state["Error"]}
-    await stream.send(result)
+    await stream.send({"StatusCode": state["ExitCode"]})
     return await stream.end()
 
 
@@ -275,7 +270,7 @@ async def get_logs(request: web.Request) -> web.StreamResponse:
 @routes.get("/containers/{ref}/top")
 async def get_top(request: web.Request) -> web.Response:
     """Show the processes."""
-    return web.json_response(query.top(_container(request), request.query.get("ps_args") or ""))
+    return json_response(query.top(_container(request), request.query.get("ps_args") or ""))
 
 
 @routes.get("/containers/{ref}/stats")
@@ -294,7 +289,7 @@ async def get_stats(request: web.Request) -> web.StreamResponse:
         if not once and container.running:
             await asyncio.sleep(INTERVAL)
             row = read(row)
-        return web.json_response(row)
+        return json_response(row)
     lines = JsonStream(request)
     await lines.send(row)
     while container.id in _deps(request).by_id:

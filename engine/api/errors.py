@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from engine.api.keys import json_response
 from engine.core import errors
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def answer(status: int, message: str) -> web.Response:
     """Return an error in the API's shape."""
     if status == 304:
         return web.Response(status=304)
-    return web.json_response({"message": message}, status=status)
+    return json_response({"message": message}, status=status)
 
 
 @web.middleware

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from engine.api.errors import answer, status_of
-from engine.api.keys import SERVICES, flag
+from engine.api.keys import SERVICES, flag, json_response
 from engine.api.streams import JsonStream, read_filters
 from engine.core.clock import parse_since
 from engine.core.errors import EngineError, InvalidArgument, Unsupported
@@ -89,7 +89,7 @@ async def get_images(request: web.Request) -> web.Response:
     found = images.list()
     for key, values in read_filters(request).items():
         found = [image for image in found if _matches(images, image, key, values)]
-    return web.json_response([images.summary(image) for image in found])
+    return json_response([images.summary(image) for image in found])
 
 
 def _matches(images: Images, image: Image, key: str, values: list[str]) -> bool:
@@ -118,14 +118,14 @@ def _matches(images: Images, image: Image, key: str, values: list[str]) -> bool:
 async def get_inspect(request: web.Request) -> web.Response:
     """Inspect."""
     images = _images(request)
-    return web.json_response(images.inspect(images.get(request.match_info["name"])))
+    return json_response(images.inspect(images.get(request.match_info["name"])))
 
 
 @routes.get("/images/{name:.+}/history")
 async def get_history(request: web.Request) -> web.Response:
     """Show the history."""
     images = _images(request)
-    return web.json_response(images.history(images.get(request.match_info["name"])))
+    return json_response(images.history(images.get(request.match_info["name"])))
 
 
 @routes.post("/images/{name:.+}/tag")
@@ -140,4 +140,4 @@ async def post_tag(request: web.Request) -> web.Response:
 async def delete_image(request: web.Request) -> web.Response:
     """Remove a name or an image."""
     images, name = _images(request), request.match_info["name"]
-    return web.json_response(images.remove(name, force=flag(request, "force")))
+    return json_response(images.remove(name, force=flag(request, "force")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,3 +42,9 @@ def flag(request: web.Request, name: str, *, default: bool = False) -> bool:
     if value is None:
         return default
     return value.strip().lower() not in ("", "0", "no", "false", "none")
+
+
+def json_response(value: object, status: int = 200) -> web.Response:
+    """Return JSON; the CLI reads an error only when the type is bare, without a charset."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from engine.api.keys import SERVICES
+from engine.api.keys import SERVICES, json_response
 from engine.api.streams import read_filters
 from engine.core.errors import InvalidArgument, Unsupported
 
@@ -31,13 +31,13 @@ async def get_networks(request: web.Request) -> web.Response:
                 rows = []
             case _:
                 raise InvalidArgument(f"invalid filter '{key}'")
-    return web.json_response(rows)
+    return json_response(rows)
 
 
 @routes.get("/networks/{ref}")
 async def get_network(request: web.Request) -> web.Response:
     """Inspect."""
-    return web.json_response(request.app[SERVICES].networks.describe(request.match_info["ref"]))
+    return json_response(request.app[SERVICES].networks.describe(request.match_info["ref"]))
 
 
 @routes.post("/networks/create")

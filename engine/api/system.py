@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from engine.api.keys import API_VERSION, SERVICES
+from engine.api.keys import API_VERSION, SERVICES, json_response
 from engine.api.streams import JsonStream, read_filters
 from engine.core.clock import parse_since
 from engine.core.errors import InvalidArgument
@@ -34,7 +34,7 @@ async def get_ping(request: web.Request) -> web.Response:
 async def get_version(request: web.Request) -> web.Response:
     """Tell the version."""
     del request
-    return web.json_response(version())
+    return json_response(version())
 
 
 @routes.get("/info")
@@ -42,7 +42,7 @@ async def get_info(request: web.Request) -> web.Response:
     """Tell about engine and machine."""
     services = request.app[SERVICES]
     engine_id = services.settings.instance
-    return web.json_response(info(services.settings, services.containers, engine_id))
+    return json_response(info(services.settings, services.containers, engine_id))
 
 
 @routes.get("/events")

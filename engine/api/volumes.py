@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from engine.api.keys import SERVICES, flag
+from engine.api.keys import SERVICES, flag, json_response
 from engine.api.streams import read_filters, read_json
 from engine.core.errors import InvalidArgument, NotFound, Unsupported
 
@@ -31,7 +31,7 @@ async def get_volumes(request: web.Request) -> web.Response:
                 rows = [row for row in rows if bool(volumes.users(row.name)) is not wanted]
             case _:
                 raise InvalidArgument(f"invalid filter '{key}'")
-    return web.json_response({"Volumes": [row.to_json() for row in rows], "Warnings": None})
+    return json_response({"Volumes": [row.to_json() for row in rows], "Warnings": None})
 
 
 def _labelled(labels: dict[str, str], wanted: str) -> bool:
@@ -49,15 +49,13 @@ async def post_volume(request: web.Request) -> web.Response:
         raise Unsupported("options of the local volume driver are not supported by this engine yet")
     volumes = request.app[SERVICES].volumes
     volume = volumes.ensure(body.get("Name") or None, body.get("Labels") or {})
-    return web.json_response(volume.to_json(), status=201)
+    return json_response(volume.to_json(), status=201)
 
 
 @routes.get("/volumes/{name}")
 async def get_volume(request: web.Request) -> web.Response:
     """Inspect."""
-    return web.json_response(
-        request.app[SERVICES].volumes.get(request.match_info["name"]).to_json()
-    )
+    return json_response(request.app[SERVICES].volumes.get(request.match_info["name"]).to_json())
 
 
 @routes.delete("/volumes/{name}")

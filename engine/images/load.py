@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 from pathlib import Path
@@ -46,14 +47,36 @@ async def load_archive(images: Images, archive: Path, progress: Progress) -> lis
 
 
 def _extract(archive: Path, directory: Path) -> None:
-    """Take the plain files out of the archive; nothing else in it can matter."""
+    """Take the plain files out of the archive; nothing else in it can matter.
+
+    Links stand for layers that several images share: they become second names of the file.
+    """
+    links: list[tuple[Path, Path]] = []
     try:
         with tarfile.open(archive, "r:*") as tar:
             for member in tar:
-                if member.isreg() or member.isdir() or member.issym() or member.islnk():
-                    tar.extract(member, directory, filter="data")
+                path = _place(directory, member.name)
+                if member.isreg() and (source := tar.extractfile(member)):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with path.open("wb") as file:
+                        shutil.copyfileobj(source, file, 1024 * 1024)
+                elif member.issym():
+                    above = os.path.dirname(member.name)
+                    links.append((path, _place(directory, f"{above}/{member.linkname}")))
+                elif member.islnk():
+                    links.append((path, _place(directory, member.linkname)))
+        for path, target in links:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.link(target, path)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InvalidArgument(f"invalid archive: {error}") from error
+
+
+def _place(directory: Path, name: str) -> Path:
+    path = os.path.normpath(name)
+    if path.startswith(("/", "../")) or path == "..":
+        raise InvalidArgument(f"invalid archive: {name[:100]!r} leads out of it")
+    return directory / path
 
 
 def _inside(directory: Path, name: object) -> Path:

@@ -48,7 +48,7 @@ class Firewall:
             meta l4proto {{ tcp, udp }} fib daddr type local jump publish
           }}
           chain output {{
-            type nat hook output priority dstnat; policy accept;
+            type nat hook output priority -100; policy accept;
             meta l4proto {{ tcp, udp }} fib daddr type local jump publish
           }}
           chain postrouting {{

@@ -45,7 +45,6 @@ class Networks:
         self._table = EndpointTable(database)
         self._endpoints: dict[str, dict[str, Any]] = {}
         self._reservations = Reservations()
-        self._netlink: IPRoute
         self._pool: AddressPool
         self._firewall: Firewall
 
@@ -54,9 +53,8 @@ class Networks:
         await asyncio.to_thread(self._open, is_running)
 
     def _open(self, is_running: Callable[[str], bool]) -> None:
-        self._netlink = IPRoute()
-        with _machine_wide_lock():
-            subnet = self._make_bridge()
+        with _machine_wide_lock(), IPRoute() as netlink:
+            subnet = self._make_bridge(netlink)
         self._pool = AddressPool(subnet)
         bridge = self._settings.bridge
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="ascii")
@@ -75,35 +73,35 @@ class Networks:
         self._firewall = Firewall(self._settings.firewall_table, bridge, str(subnet))
         self._firewall.build(ports)
 
-    def _make_bridge(self) -> IPv4Network:
+    def _make_bridge(self, netlink: IPRoute) -> IPv4Network:
         name = self._settings.bridge
-        found = self._netlink.link_lookup(ifname=name)
+        found = netlink.link_lookup(ifname=name)
         if not found:
-            self._netlink.link("add", ifname=name, kind="bridge")
-            found = self._netlink.link_lookup(ifname=name)
+            netlink.link("add", ifname=name, kind="bridge")
+            found = netlink.link_lookup(ifname=name)
         index = found[0]
         stored = self._table.fact(SUBNET_FACT)
-        taken = self._host_networks(except_index=index)
+        taken = self._host_networks(netlink, except_index=index)
         subnet = IPv4Network(stored) if stored else None
         if subnet is None or (
-            not self._has_address(index, subnet) and any(subnet.overlaps(n) for n in taken)
+            not self._has_address(netlink, index, subnet) and any(subnet.overlaps(n) for n in taken)
         ):
             subnet = choose_subnet(taken)
             self._table.remember(SUBNET_FACT, str(subnet))
         gateway = str(subnet.network_address + 1)
-        if not self._has_address(index, subnet):
-            self._netlink.addr("add", index=index, address=gateway, prefixlen=subnet.prefixlen)
-        self._netlink.link("set", index=index, state="up")
+        if not self._has_address(netlink, index, subnet):
+            netlink.addr("add", index=index, address=gateway, prefixlen=subnet.prefixlen)
+        netlink.link("set", index=index, state="up")
         return subnet
 
-    def _has_address(self, index: int, subnet: IPv4Network) -> bool:
+    def _has_address(self, netlink: IPRoute, index: int, subnet: IPv4Network) -> bool:
         gateway = str(subnet.network_address + 1)
-        addresses = self._netlink.get_addr(index=index, family=2)
+        addresses = netlink.get_addr(index=index, family=2)
         return any(item.get_attr("IFA_ADDRESS") == gateway for item in addresses)
 
-    def _host_networks(self, except_index: int) -> list[IPv4Network]:
+    def _host_networks(self, netlink: IPRoute, except_index: int) -> list[IPv4Network]:
         networks = []
-        for route in self._netlink.get_routes(family=2):
+        for route in netlink.get_routes(family=2):
             target = route.get_attr("RTA_DST")
             if target and route.get_attr("RTA_OIF") != except_index:
                 networks.append(IPv4Network(f"{target}/{route['dst_len']}", strict=False))
@@ -113,13 +111,13 @@ class Networks:
         """Let go of sockets; bridge, rules and containers stay."""
         for container_id in list(self._endpoints):
             self._reservations.release(container_id)
-        self._netlink.close()
 
     def dismantle(self) -> None:
         """Remove the bridge and the firewall table, when no container is left that uses them."""
         self._firewall.remove()
-        for index in self._netlink.link_lookup(ifname=self._settings.bridge):
-            self._netlink.link("del", index=index)
+        with IPRoute() as netlink:
+            for index in netlink.link_lookup(ifname=self._settings.bridge):
+                netlink.link("del", index=index)
 
     async def allocate(self, request: NetworkRequest) -> NetworkSetup:
         """Give a container its addresses, ports and files.

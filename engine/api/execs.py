@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from engine.api.keys import SERVICES
+from engine.api.keys import SERVICES, json_response
 from engine.api.streams import MULTIPLEXED, RAW, TakenOver, frame, read_json
 from engine.containers.execs import create_exec, inspect_exec, start_exec
 from engine.core.errors import Conflict, EngineError, InvalidArgument
@@ -20,7 +20,7 @@ async def post_create_exec(request: web.Request) -> web.Response:
     deps = request.app[SERVICES].containers
     container = deps.find(request.match_info["ref"])
     instance = create_exec(deps, container, await read_json(request))
-    return web.json_response({"Id": instance.id}, status=201)
+    return json_response({"Id": instance.id}, status=201)
 
 
 @routes.post("/exec/{id}/start")
@@ -75,4 +75,4 @@ async def post_resize_exec(request: web.Request) -> web.Response:
 async def get_exec(request: web.Request) -> web.Response:
     """Inspect it."""
     instance = request.app[SERVICES].containers.find_exec(request.match_info["id"])
-    return web.json_response(inspect_exec(instance))
+    return json_response(inspect_exec(instance))
