@@ -323,7 +323,7 @@ def engine(instance: Instance) -> int:
     if os.geteuid() != 0:
         raise LauncherError("The engine needs root: it makes namespaces, mounts and interfaces.")
     packages.require(packages.RUNTIME, "The engine")
-    prepare()
+    prepare(frontend=False)
     privileges.ensure_user()
     privileges.make_directories(instance)
     sys.stdout.flush()

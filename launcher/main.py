@@ -54,7 +54,7 @@ def _administer(instance: Instance, options: argparse.Namespace) -> int:
     from launcher.admin import manage_attached
     from launcher.prepare import prepare
 
-    prepare()
+    prepare(frontend=False)
     control.make_ready(instance)
     if options.word == "setup":
         return manage_attached(

@@ -18,7 +18,7 @@ FRONTEND = TREE / "frontend"
 BUILT = FRONTEND / "dist" / "index.html"
 
 
-def prepare(*, development: bool = False) -> None:
+def prepare(*, development: bool = False, frontend: bool = True) -> None:
     """Bring the tree up to date; costs next to nothing when it is.
 
     After: .venv holds exactly the pinned requirements and frontend/dist the built frontend.
@@ -26,7 +26,8 @@ def prepare(*, development: bool = False) -> None:
     with tree_lock():
         make_environment()
         install_requirements(development=development)
-        build_frontend()
+        if frontend:
+            build_frontend()
         compile_sources()
 
 
