@@ -49,7 +49,12 @@ async def serve(settings: Settings) -> None:
         services = _build(settings, database)
         await _open(settings, services, database)
         # A verb that was begun is finished, whether or not its client waits for it.
-        runner = web.AppRunner(make_app(services), handler_cancellation=False, access_log=None)
+        runner = web.AppRunner(
+            make_app(services),
+            handler_cancellation=False,
+            access_log=None,
+            shutdown_timeout=1.0,  # streams that follow logs or events never end by themselves
+        )
         await runner.setup()
         await _listen(runner, settings.socket)
         log.info("listening on %s", settings.socket)

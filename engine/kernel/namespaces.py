@@ -9,6 +9,7 @@ import signal
 from engine.kernel._libc import SYS_CLONE3, SYS_PIDFD_SEND_SIGNAL, fail, libc, syscall
 
 CLONE_PIDFD = 0x1000
+CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUTS = 0x4000000
@@ -56,7 +57,8 @@ def clone3(flags: int, cgroup_fd: int | None = None) -> tuple[int, int]:
     arguments = _CloneArgs(
         flags=flags | CLONE_PIDFD | (0 if cgroup_fd is None else CLONE_INTO_CGROUP),
         pidfd=ctypes.addressof(pidfd),
-        exit_signal=int(signal.SIGCHLD),
+        # A sibling's end is told as the caller's own would be, so it may name no signal.
+        exit_signal=0 if flags & CLONE_PARENT else int(signal.SIGCHLD),
         cgroup=0 if cgroup_fd is None else cgroup_fd,
     )
     pid = syscall("clone3", SYS_CLONE3, ctypes.byref(arguments), ctypes.sizeof(arguments))

@@ -31,8 +31,6 @@ from engine.supervisor.stdio import Loop, Stdio
 if TYPE_CHECKING:
     from engine.supervisor.spec import ContainerSpec, ProcessSpec
 
-CLONE_PARENT = 0x8000
-
 
 class Child:
     """A process of the container that this supervisor waits for: its init, or an exec."""
@@ -273,7 +271,7 @@ class Supervisor:
         init.join(self._init.pidfd)
         # Entering a pid namespace takes effect with the next child; as our parent's child it is
         # waited for by the supervisor itself.
-        pid, _ = namespaces.clone3(CLONE_PARENT)
+        pid, _ = namespaces.clone3(namespaces.CLONE_PARENT)
         if pid:
             wire.send(channel, {"pid": pid})
             os._exit(0)
@@ -324,8 +322,10 @@ class Supervisor:
             answer = self._handle(request, fds)
         except init.Failure as failure:
             answer = {"error": failure.message, "kind": failure.kind}
+            _close_all(fds)
         except (OSError, KeyError, ValueError) as error:
             answer = {"error": str(error), "kind": "other"}
+            _close_all(fds)
         self._tell(connection, {**answer, "reply": request.get("id")})
 
     def _handle(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
@@ -513,6 +513,14 @@ def _reap(pid: int) -> int:
     if os.WIFSIGNALED(status):
         return 128 + os.WTERMSIG(status)
     return os.WEXITSTATUS(status)
+
+
+def _close_all(fds: list[int]) -> None:
+    """Close a refused client's sockets, so that it sees the end of its stream."""
+    for fd in fds:
+        # One that was attached before the failure is closed already, by its owner.
+        with contextlib.suppress(OSError):
+            os.close(fd)
 
 
 def _resize(master: int, rows: int, columns: int) -> None:
