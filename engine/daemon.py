@@ -7,6 +7,7 @@ import fcntl
 import grp
 import logging
 import os
+import shutil
 import signal
 import stat
 from contextlib import contextmanager
@@ -145,8 +146,6 @@ def _first_since_boot(database: Database) -> bool:
 
 def _sweep_directories(settings: Settings, containers: Containers) -> None:
     """Remove the directories of containers that a crash left half-created or half-removed."""
-    import shutil
-
     for directory in (settings.state / "containers").iterdir():
         if directory.name not in containers.by_id:
             shutil.rmtree(directory, ignore_errors=True)

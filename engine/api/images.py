@@ -86,7 +86,7 @@ async def post_load(request: web.Request) -> web.StreamResponse:
 async def get_images(request: web.Request) -> web.Response:
     """List."""
     images = _images(request)
-    found = images.list()
+    found = images.all()
     for key, values in read_filters(request).items():
         found = [image for image in found if _matches(images, image, key, values)]
     return json_response([images.summary(image) for image in found])

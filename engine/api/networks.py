@@ -14,7 +14,7 @@ routes = web.RouteTableDef()
 @routes.get("/networks")
 async def get_networks(request: web.Request) -> web.Response:
     """List."""
-    rows = list(request.app[SERVICES].networks.list())
+    rows = request.app[SERVICES].networks.all()
     for key, values in read_filters(request).items():
         match key:
             case "name":

@@ -114,9 +114,10 @@ class TakenOver:
         # Reading stops before the answer goes out: what the client sends next is not HTTP.
         transport.pause_reading()
         transport.write(f"HTTP/1.1 {head}\r\nContent-Type: {content_type}\r\n\r\n".encode())
+        # aiohttp has no public way to take a connection over; the version is pinned for this.
         protocol = request.protocol
-        self.prefix = bytes(protocol._message_tail)
-        protocol._message_tail = b""
+        self.prefix = bytes(protocol._message_tail)  # noqa: SLF001
+        protocol._message_tail = b""  # noqa: SLF001
         found = transport.get_extra_info("socket")
         self.sock: socket.socket | None = socket.socket(fileno=os.dup(found.fileno()))
 

@@ -17,7 +17,7 @@ routes = web.RouteTableDef()
 async def get_volumes(request: web.Request) -> web.Response:
     """List."""
     volumes = request.app[SERVICES].volumes
-    rows = volumes.list()
+    rows = volumes.all()
     for key, values in read_filters(request).items():
         match key:
             case "name":

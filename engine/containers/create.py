@@ -16,7 +16,7 @@ from engine.core.ids import NAME, new_id, new_name
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
-    from engine.images.images import Image
+    from engine.images.model import Image
 
 
 async def create_container(

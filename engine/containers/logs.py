@@ -152,7 +152,7 @@ def _whole_lines(data: bytes) -> tuple[bytes, bytes]:
 
 def _format(data: bytes, query: LogQuery, terminal: bool) -> tuple[bytes, bool]:
     """Return the output for whole log lines, and whether `until` has passed."""
-    result = []
+    result: list[bytes] = []
     for line in _records(data):
         moment = line["time"]
         if query.since or query.until:

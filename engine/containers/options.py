@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import stat
 from typing import Any
 
 from engine.core.errors import InvalidArgument, Unsupported
@@ -65,7 +67,7 @@ _SYSCTLS = re.compile(
     r"net\..+|fs\.mqueue\..+|kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|"
     r"shm_rmid_forced|domainname)"
 )
-_SIGNALS = {name: getattr(__import__("signal"), name) for name in dir(__import__("signal"))}
+_SIGNALS = {item.name: int(item) for item in signal.Signals}
 
 
 def signal_number(text: str | int | None, default: str = "SIGTERM") -> int:
@@ -75,7 +77,7 @@ def signal_number(text: str | int | None, default: str = "SIGTERM") -> int:
         number = int(word)
     else:
         name = word if word.startswith("SIG") else f"SIG{word}"
-        number = int(_SIGNALS.get(name, 0)) if not name.startswith("SIG_") else 0
+        number = _SIGNALS.get(name, 0)
     if not 0 < number <= 64:
         raise InvalidArgument(f"invalid signal: {text}")
     return number
@@ -177,8 +179,6 @@ def resources(host: dict[str, Any]) -> ResourceSpec:
 
 
 def _kind(path: str) -> str:
-    import stat
-
     try:
         found = os.stat(path)
     except OSError as error:
@@ -325,9 +325,8 @@ def port_bindings(config: dict[str, Any], host: dict[str, Any]) -> tuple[PortBin
             found.append(PortBinding(port, protocol, host_ip, numbers[0], end))
     if host.get("PublishAllPorts"):
         bound = {(item.container_port, item.protocol) for item in found}
-        for key in config.get("ExposedPorts") or ():
-            if (pair := parse_port(key)) not in bound:
-                found.append(PortBinding(*pair))
+        exposed = map(parse_port, config.get("ExposedPorts") or ())
+        found.extend(PortBinding(*pair) for pair in exposed if pair not in bound)
     return tuple(found)
 
 
@@ -352,15 +351,15 @@ def mounts_wanted(config: dict[str, Any], host: dict[str, Any]) -> list[dict[str
     for path, options in (host.get("Tmpfs") or {}).items():
         words = [word for word in options.split(",") if word]
         found.append(_mount("tmpfs", "", path, "ro" in words, words))
-    for item in host.get("Mounts") or ():
-        found.append(_parse_mount(item))
+    found.extend(map(_parse_mount, host.get("Mounts") or ()))
     targets = [os.path.normpath(item["Target"]) for item in found]
     for target in targets:
         if targets.count(target) > 1:
             raise InvalidArgument(f"Duplicate mount point: {target}")
-    for path in config.get("Volumes") or ():
-        if os.path.normpath(path) not in targets:
-            found.append(_mount("volume", "", path, False, []))
+    declared = [
+        path for path in config.get("Volumes") or () if os.path.normpath(path) not in targets
+    ]
+    found.extend(_mount("volume", "", path, False, []) for path in declared)
     for item in found:
         if not item["Target"].startswith("/"):
             raise InvalidArgument(

@@ -51,7 +51,7 @@ def list_containers(
     """Return the rows of `docker ps`, newest first. Raises: InvalidArgument(unknown filter)."""
     unknown = set(filters) - _FILTERS
     if unknown:
-        raise InvalidArgument(f"invalid filter '{sorted(unknown)[0]}'")
+        raise InvalidArgument(f"invalid filter '{min(unknown)}'")
     found = sorted(
         deps.by_id.values(), key=lambda item: str(item.document["Created"]), reverse=True
     )

@@ -12,6 +12,7 @@ from engine.containers.model import Container, State, Verb
 from engine.containers.remove import discard_container
 from engine.core import clock
 from engine.core.errors import EngineError, StartFailed
+from engine.kernel.mount import Mount
 from engine.networks.model import NetworkRequest
 from engine.runtime.runtime import ExitStatus, RunningContainer
 from engine.supervisor.spec import ContainerSpec, ProcessSpec
@@ -222,7 +223,7 @@ def build_spec(deps: Containers, container: Container, setup: NetworkSetup) -> C
     for target, source in setup.files.items():
         if target not in covered:
             words = ("bind", "rprivate", *(("ro",) if host.get("ReadonlyRootfs") else ()))
-            mounts.append(options.Mount("bind", source, target, words))
+            mounts.append(Mount("bind", source, target, words))
     logs, size, files = options.log_options(host)
     return ContainerSpec(
         id=container.id,

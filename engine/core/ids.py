@@ -16,7 +16,7 @@ _QUALITIES = (
 ).split()
 _PLACES = (
     "anchor bay beacon berth boat bollard breeze bridge buoy canal cape cargo cliff cove crane "
-    "creek current deck delta dock dune eddy estuary ferry fjord fleet foam gale galley gull harbor "
+    "creek current deck delta dock dune eddy estuary ferry fjord foam gale galley gull harbor "
     "haven heron hull inlet island jetty keel lagoon ledge lighthouse mast mooring oar ocean otter "
     "pelican pier pilot port quay raft reef ridge river rudder sail sand seal shoal shore sloop "
     "spray strait stream surf tern tide tiller trawler tug vessel wake wave wharf yawl"

@@ -78,7 +78,7 @@ class Images:
             return found[0]
         raise NotFound.image(text)
 
-    def list(self) -> list[Image]:
+    def all(self) -> list[Image]:
         """Return every image, newest first."""
         return sorted(self._images.values(), key=lambda image: image.created, reverse=True)
 

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -137,7 +137,7 @@ class Networks:
         endpoint_id = secrets.token_hex(32)
         try:
             ports = self._reservations.take(request.container_id, request.bindings, str(address))
-            document = {
+            document: dict[str, Any] = {
                 "endpoint_id": endpoint_id,
                 "address": str(address),
                 "mac": request.mac or "02:42:" + ":".join(f"{part:02x}" for part in address.packed),
@@ -225,7 +225,7 @@ class Networks:
                 return self._description(name)
         raise NotFound.network(reference)
 
-    def list(self) -> Iterable[dict[str, Any]]:
+    def all(self) -> list[dict[str, Any]]:
         """Return every network as the API shows it."""
         return [self._description(name) for name in IDS]
 

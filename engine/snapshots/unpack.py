@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 import tarfile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import zstandard
 from isal import igzip
@@ -47,9 +47,11 @@ def _decompressed(file: BinaryIO) -> BinaryIO:
     magic = file.read(4)
     file.seek(0)
     if magic[:2] == b"\x1f\x8b":
-        return igzip.open(file, "rb")  # type: ignore[no-any-return]
+        stream: BinaryIO = igzip.open(file, "rb")  # type: ignore[no-untyped-call]
+        return stream
     if magic == b"\x28\xb5\x2f\xfd":
-        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)  # type: ignore[return-value]
+        reader: Any = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        return reader  # type: ignore[no-any-return]
     return file
 
 

@@ -93,9 +93,14 @@ def _mount_kernel_filesystems(root: int, spec: ContainerSpec) -> None:
     secure = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
     sys_mode = 0 if spec.privileged else mounts.MOUNT_ATTR_RDONLY
     _new(root, "proc", "/proc", {}, secure)
-    dev = {"mode": "755", "size": "65536k"}
+    dev: dict[str, str | None] = {"mode": "755", "size": "65536k"}
     _new(root, "tmpfs", "/dev", dev, mounts.MOUNT_ATTR_NOSUID)
-    pts = {"newinstance": None, "ptmxmode": "0666", "mode": "0620", "gid": "5"}
+    pts: dict[str, str | None] = {
+        "newinstance": None,
+        "ptmxmode": "0666",
+        "mode": "0620",
+        "gid": "5",
+    }
     _new(root, "devpts", "/dev/pts", pts, mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NOEXEC)
     _new(root, "tmpfs", "/dev/shm", {"mode": "1777", "size": str(spec.shm_size)}, secure)
     _new(root, "mqueue", "/dev/mqueue", {}, secure)
@@ -328,7 +333,7 @@ def become_user(spec: ProcessSpec, program: bytes | None, held: frozenset[str]) 
             "other",
             f"unable to find user {spec.user.split(':')[0]}: no matching entries in passwd file",
         )
-    env = dict(word.split("=", 1) if "=" in word else (word, "") for word in spec.env)
+    env = dict(word.partition("=")[::2] for word in spec.env)
     env.setdefault("PATH", DEFAULT_PATH)
     if not env.get("HOME"):
         env["HOME"] = user.home

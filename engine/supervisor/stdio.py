@@ -12,6 +12,7 @@ import errno
 import os
 import select
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class Stdio:
         self._paced = lagging
         for fd in self._outputs:
             events = 0 if lagging else select.EPOLLIN
-            self.loop.watch(fd, events, lambda events, fd=fd: self._readable(fd, events))
+            self.loop.watch(fd, events, partial(self._readable, fd))
 
     def drain(self) -> None:
         """Read what is left after the process ended, then let go of everything."""
@@ -305,7 +306,7 @@ class Stdio:
             else:
                 fd = self._stdin
                 both = select.EPOLLIN | select.EPOLLOUT
-                self.loop.watch(fd, both, lambda events: self._terminal_ready(fd, events))
+                self.loop.watch(fd, both, partial(self._terminal_ready, fd))
             return
         if not self._terminal:
             self.loop.forget(self._stdin)

@@ -25,7 +25,7 @@ from engine.kernel import namespaces, netlink, process, seccomp
 from engine.kernel.cgroups import Cgroup
 from engine.supervisor import init, limits, wire
 from engine.supervisor.log import LogWriter
-from engine.supervisor.spec import container_from_json, process_from_json
+from engine.supervisor.spec import ResourceSpec, container_from_json, process_from_json
 from engine.supervisor.stdio import Loop, Stdio
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ class Supervisor:
             case "freeze":
                 self._cgroup.freeze(frozen=request["frozen"])
             case "update":
-                limits.apply_resources(self._cgroup, limits.ResourceSpec(**request["resources"]))
+                limits.apply_resources(self._cgroup, ResourceSpec(**request["resources"]))
             case other:
                 raise init.Failure("other", f"unknown request {other!r}")
         return {}

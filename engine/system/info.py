@@ -60,7 +60,7 @@ def info(settings: Settings, containers: Containers, engine_id: str) -> dict[str
         "ContainersRunning": states.count(State.RUNNING),
         "ContainersPaused": states.count(State.PAUSED),
         "ContainersStopped": sum(state not in (State.RUNNING, State.PAUSED) for state in states),
-        "Images": len(containers.images.list()),
+        "Images": len(containers.images.all()),
         "Driver": "overlay2",
         "DriverStatus": [
             ["Backing Filesystem", "overlayfs upper"],

@@ -90,7 +90,7 @@ class Volumes:
         except KeyError:
             raise NotFound(f"get {name}: no such volume") from None
 
-    def list(self) -> list[Volume]:
+    def all(self) -> list[Volume]:
         """Return every volume."""
         return list(self._volumes.values())
 
