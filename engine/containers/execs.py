@@ -57,7 +57,7 @@ async def start_exec(
             privileged=privileged,
         )
     except StartFailed as error:
-        instance.exit_code = error.exit_code
+        instance.code = error.exit_code
         raise
     in_background(_watch(deps, instance))
 
@@ -65,7 +65,7 @@ async def start_exec(
 async def _watch(deps: Containers, instance: Exec) -> None:
     if instance.running is None:
         return
-    instance.exit_code = await instance.running.wait()
+    instance.code = await instance.running.wait()
     deps.publish(
         instance.container, "exec_die", execID=instance.id, exitCode=str(instance.exit_code)
     )

@@ -173,5 +173,12 @@ class Exec:
     config: dict[str, Any]
     created: str = field(default_factory=stamp)
     running: RunningExec | None = None
-    exit_code: int | None = None
+    code: int | None = None
     started: bool = False
+
+    @property
+    def exit_code(self) -> int | None:
+        """Return the exit code once there is one, as soon as the supervisor told it."""
+        if self.code is None and self.running and self.running.exited.done():
+            return self.running.exited.result()
+        return self.code

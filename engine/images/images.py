@@ -62,7 +62,7 @@ class Images:
 
         Raises: NotFound.image.
         """
-        wanted = text.removeprefix("sha256:")
+        wanted = shown = text.removeprefix("sha256:")
         if f"sha256:{wanted}" in self._images:
             return self._images[f"sha256:{wanted}"]
         if not is_hex(wanted):
@@ -70,13 +70,14 @@ class Images:
                 reference = parse_reference(text).with_default_tag()
             except InvalidArgument:
                 raise NotFound.image(text) from None
+            shown = reference.familiar
             key = f"{reference.name}@{reference.digest}" if reference.digest else str(reference)
             if image_id := self._names.get(key):
                 return self._images[image_id]
         found = [image for key, image in self._images.items() if hex_of(key).startswith(wanted)]
         if len(found) == 1 and len(wanted) >= 2:
             return found[0]
-        raise NotFound.image(text)
+        raise NotFound.image(shown)
 
     def all(self) -> list[Image]:
         """Return every image, newest first."""

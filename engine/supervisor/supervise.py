@@ -292,8 +292,9 @@ class Supervisor:
         self._loop.forget(child.pidfd)
         code = _reap(child.pid)
         os.close(child.pidfd)
-        child.stdio.drain()
+        # Told before the streams end: clients ask for the code as soon as they see that end.
         self._broadcast({"event": "exec_exit", "exec": exec_id, "code": code})
+        child.stdio.drain()
 
     # control
 

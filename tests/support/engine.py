@@ -1,0 +1,150 @@
+"""A real engine for tests: its own data directory, socket, bridge, firewall table and cgroups."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from engine.config import Settings
+from engine.kernel import cgroups
+from engine.kernel.nftables import Nftables
+
+TREE = Path(__file__).parents[2]
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """Return the condition's first true value; fail with `what` when it stays false."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain until {what}")
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(str(self._path))
+
+
+class EngineUnderTest:
+    """`python -m engine` on a directory of its own."""
+
+    def __init__(self, data: Path) -> None:
+        self.settings = Settings.for_data(data)
+        self.log = data / "engine.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "engine", "--data", str(self.settings.root)],
+                cwd=TREE,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, f"the engine answers; its log:\n{self.log.read_text()}")
+
+    def _answers(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, self.log.read_text()
+        try:
+            return self.request("GET", "/_ping")[0] == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """Kill it as a crash would."""
+        assert self._process
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Stop it in order; containers stay."""
+        assert self._process
+        self._process.terminate()
+        assert self._process.wait(20) == 0, self.log.read_text()
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Ask the API; return (status, JSON or text)."""
+        connection = _UnixConnection(self.settings.socket)
+        data = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, path, data, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(text)
+        except ValueError:
+            return response.status, text
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment that points the docker CLI here."""
+        return {**os.environ, "DOCKER_HOST": f"unix://{self.settings.socket}"}
+
+    def docker(
+        self, *arguments: str, check: int | None = 0, text: str | None = None, seconds: int = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the docker CLI; `check` is the exit code it must end with, None for any."""
+        result = subprocess.run(
+            ["docker", *arguments],
+            env=self.environment,
+            input=text,
+            stdin=None if text is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if check is not None:
+            assert result.returncode == check, f"docker {arguments}: {result}"
+        return result
+
+    def remove_containers(self) -> None:
+        """Remove every container."""
+        for row in self.request("GET", "/containers/json?all=1")[1]:
+            status, answer = self.request("DELETE", f"/containers/{row['Id']}?force=1&v=1")
+            assert status in (204, 404), answer
+
+    def leftovers(self) -> list[str]:
+        """Return what of the kernel's things still belongs to containers of this engine."""
+        found = []
+        for mount_point in cgroups.hierarchies().all():
+            parent = Path(mount_point) / self.settings.cgroup_parent
+            found += [str(path) for path in parent.glob("*") if path.is_dir()]
+        ports = Path(f"/sys/class/net/{self.settings.bridge}/brif")
+        found += [str(path) for path in ports.glob("*")]
+        mounts = Path("/proc/self/mountinfo").read_text()
+        found += [line for line in mounts.splitlines() if str(self.settings.root) in line]
+        found += [str(path) for path in (self.settings.run / "containers").glob("*")]
+        return found
+
+    def destroy(self) -> None:
+        """Remove containers, stop, and take down bridge, table and cgroups."""
+        self.remove_containers()
+        wait_until(lambda: not self.leftovers(), f"nothing is left: {self.leftovers()}")
+        self.stop()
+        subprocess.run(["ip", "link", "del", self.settings.bridge], check=True)
+        table = self.settings.firewall_table
+        Nftables().run(f"add table ip {table}\ndelete table ip {table}")
+        cgroups.remove_parent(self.settings.cgroup_parent)
