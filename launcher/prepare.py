@@ -59,10 +59,15 @@ def install_requirements(*, development: bool) -> None:
     finish(f"requirements-{kind}", value)
 
 
+def has_frontend() -> bool:
+    """Tell whether this checkout has the frontend: the engine can be had and tested alone."""
+    return (FRONTEND / "index.html").exists()
+
+
 def build_frontend() -> None:
     """Build frontend/dist when its sources are newer than what stands there."""
-    if not (FRONTEND / "package.json").exists():
-        raise LauncherError("frontend/package.json is missing: this checkout is not complete.")
+    if not has_frontend():
+        raise LauncherError("frontend/index.html is missing: this checkout is not complete.")
     sources = fingerprint([FRONTEND])
     if BUILT.exists() and fresh("frontend", sources):
         return

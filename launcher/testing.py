@@ -40,7 +40,7 @@ def test(arguments: Sequence[str]) -> int:
     failed: list[str] = []
     if everything or "lint" in words:
         failed += _check(_linters())
-    if everything or "frontend" in words:
+    if prepare.has_frontend() and (everything or "frontend" in words):
         prepare.install_node_modules()
         failed += _check(_frontend_checks())
     if failed:
@@ -69,7 +69,7 @@ def _install(suites: Sequence[str], *, whole: bool) -> None:
     if whole or NEEDS_PACKAGES.intersection(suites):
         packages.require(packages.TEST, "Testing")
         _install_docker_client()
-    prepare.prepare(development=True)
+    prepare.prepare(development=True, frontend=prepare.has_frontend())
     if root:
         privileges.ensure_user()
 
