@@ -16,7 +16,7 @@ from typing import Any
 from launcher import health, packages, privileges
 from launcher.admin import migrate, setup_link
 from launcher.instance import PYTHON, TREE, Instance
-from launcher.prepare import prepare
+from launcher.prepare import has_frontend, prepare
 from launcher.report import TAIL_LINES, LauncherError, say, step
 
 START_SECONDS = 90.0
@@ -32,7 +32,7 @@ def up(instance: Instance, *, detach: bool) -> int:
     """
     if os.geteuid() == 0:
         packages.require(packages.RUNTIME, "The engine")
-    prepare()
+    prepare(frontend=has_frontend())
     if running(instance):
         return _already(instance)
     make_ready(instance)

@@ -134,4 +134,8 @@ def _python(*arguments: str) -> int:
 
 
 def _environment() -> dict[str, str]:
-    return prepare.node_environment() | {"PYTHONPATH": f"{TREE / 'platform'}:{TREE}"}
+    return prepare.node_environment() | {
+        "PYTHONPATH": f"{TREE / 'platform'}:{TREE}",
+        # Importing the settings makes a secret key; it must not be the machine's own instance's.
+        "HYTHE_DATA": str(VENV / "test-data"),
+    }

@@ -1,0 +1,1 @@
+"""What every app shares: errors, permission names, jobs, API base classes."""

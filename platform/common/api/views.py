@@ -1,0 +1,88 @@
+"""Health and jobs."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from redis.exceptions import RedisError
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from common.api.serializers import HealthSerializer, JobListSerializer, JobSerializer
+from common.jobs import cancel
+from common.models import Job
+from engine.client.client import EngineClient, EngineRefused, EngineUnreachable
+
+LATEST = 200
+
+
+def _redis_answers() -> bool:
+    try:
+        cache.get("health")
+    except (RedisError, OSError):
+        return False
+    return True
+
+
+def _engine_answers() -> bool:
+    try:
+        with EngineClient(settings.ENGINE_SOCKET) as client:
+            client.call("GET", "/version", seconds=3)
+    except (EngineUnreachable, EngineRefused):
+        return False
+    return True
+
+
+class HealthView(APIView):
+    """Say whether the parts answer; open to everybody, tells nothing else."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(responses=HealthSerializer)
+    def get(self, request: Request) -> Response:
+        """Look at every part."""
+        del request
+        connection.ensure_connection()
+        redis = _redis_answers()
+        body = {"status": "ok" if redis else "degraded", "database": True, "redis": redis}
+        return Response({**body, "engine": _engine_answers()})
+
+
+class JobListView(APIView):
+    """The latest jobs."""
+
+    @extend_schema(responses=JobListSerializer)
+    def get(self, request: Request) -> Response:
+        """List."""
+        del request
+        jobs = Job.objects.select_related("user")
+        rows = JobSerializer(jobs[:LATEST], many=True).data
+        return Response({"items": rows, "total": jobs.count()})
+
+
+class JobView(APIView):
+    """One job."""
+
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, pk: str) -> Response:
+        """Show."""
+        del request
+        return Response(JobSerializer(get_object_or_404(Job, pk=pk)).data)
+
+
+class JobCancelView(APIView):
+    """A job's early end."""
+
+    @extend_schema(request=None, responses={202: JobSerializer})
+    def post(self, request: Request, pk: str) -> Response:
+        """Ask for it."""
+        del request
+        job = get_object_or_404(Job, pk=pk)
+        cancel(job)
+        return Response(JobSerializer(job).data, 202)

@@ -1,0 +1,1 @@
+"""Registered engines and the door to them."""

@@ -1,0 +1,1 @@
+"""Containers and images of an environment; the engine is the source of truth."""
