@@ -144,6 +144,10 @@ class EngineUnderTest:
         self.remove_containers()
         wait_until(lambda: not self.leftovers(), f"nothing is left: {self.leftovers()}")
         self.stop()
+        self.dismantle()
+
+    def dismantle(self) -> None:
+        """Take down what a stopped engine leaves for the next one: bridge, table, cgroups."""
         subprocess.run(["ip", "link", "del", self.settings.bridge], check=True)
         table = self.settings.firewall_table
         Nftables().run(f"add table ip {table}\ndelete table ip {table}")
