@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
+from engine.kernel import devices
 from engine.kernel.cgroups import read, write
 
 if TYPE_CHECKING:
@@ -92,12 +95,20 @@ def _apply_cpu(cgroup: Cgroup, resources: ResourceSpec) -> None:
 
 
 def apply_devices(cgroup: Cgroup, extra: tuple[str, ...]) -> None:
-    """Deny every device but the default ones and `extra` (v1 device rules).
+    """Deny every device but the default ones and `extra`.
 
     Source: kernel Documentation/admin-guide/cgroup-v1/devices.rst.
     """
-    if (directory := cgroup.path("devices")) is None:
+    rules = (*DEFAULT_DEVICES, *extra)
+    unified = cgroup.open_unified()
+    if unified is not None:
+        try:
+            devices.attach(devices.compile_rules(rules), unified)
+        finally:
+            os.close(unified)
         return
+    if (directory := cgroup.path("devices")) is None:
+        raise OSError(errno.ENOTSUP, "no cgroup hierarchy that could hold devices back")
     write(f"{directory}devices.deny", "a")
-    for rule in (*DEFAULT_DEVICES, *extra):
+    for rule in rules:
         write(f"{directory}devices.allow", rule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -229,6 +230,24 @@ def test_isolation(engine):
         "/proc/self/status",
     ).stdout
     assert kept == "CapBnd:\t0000000000000000\nNoNewPrivs:\t1\n"
+
+
+def test_devices_are_denied_by_default(engine):
+    """A node can be made, as Docker allows, but opens only when the device was asked for."""
+    script = (
+        "mknod /tmp/disk b {0} && dd if=/tmp/disk of=/dev/null bs=1 count=1 2>&1; cat /dev/null"
+    )
+    path = next(name for name in ("/dev/loop0", "/dev/vda", "/dev/sda") if os.path.exists(name))
+    found = os.stat(path)
+    script = script.format(f"{os.major(found.st_rdev)} {os.minor(found.st_rdev)}")
+    text = engine.docker("run", "--rm", "busybox", "sh", "-c", script).stdout
+    assert "Operation not permitted" in text
+    script = f"exec 3<{path} && echo ok; (exec 4>{path}) 2>&1"
+    opened = engine.docker(
+        "run", "--rm", "--device", f"{path}:{path}:r", "busybox", "sh", "-c", script, check=None
+    ).stdout
+    assert opened.startswith("ok\n")
+    assert "Operation not permitted" in opened
 
 
 def test_user_and_volumes(engine, tmp_path):
