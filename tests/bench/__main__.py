@@ -1,0 +1,123 @@
+"""`./hythe bench`: each figure beside a peer's, measured in the same run.
+
+Shape: a row is {"name", "ours_ms", "peer", "peer_ms", "ratio", "runs"}, medians; peer_ms is null
+       where the peer could not be had. The rows are written to bench.json below HYTHE_DATA too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+from tests.support.engine import EngineUnderTest
+from tests.support.images import archive, busybox
+
+RUNS = 20
+
+
+def median_ms(work: Callable[[], object]) -> float:
+    """Return the median of RUNS runs, after one that warms up."""
+    work()
+    times = []
+    for _ in range(RUNS):
+        begin = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - begin) * 1000)
+    return statistics.median(times)
+
+
+def row(name: str, ours: float, peer: str, theirs: float | None) -> dict[str, object]:
+    """Return one row."""
+    ratio = round(ours / theirs, 3) if theirs else None
+    return {
+        "name": name,
+        "ours_ms": round(ours, 2),
+        "peer": peer,
+        "peer_ms": round(theirs, 2) if theirs else None,
+        "ratio": ratio,
+        "runs": RUNS,
+    }
+
+
+def runc(directory: Path) -> float | None:
+    """Return what `runc run` of the same program takes, without a network."""
+    if not shutil.which("runc"):
+        return None
+    root = directory / "rootfs"
+    root.mkdir()
+    for layer in busybox().layers:
+        with tarfile.open(fileobj=BytesIO(layer)) as tar:
+            tar.extractall(root)
+    subprocess.run(["runc", "spec"], cwd=directory, check=True)
+    config = json.loads((directory / "config.json").read_text())
+    config["process"] |= {"args": ["true"], "terminal": False, "env": ["PATH=/bin"]}
+    (directory / "config.json").write_text(json.dumps(config))
+    name = f"hythe-bench-{os.getpid()}"
+
+    def run() -> None:
+        subprocess.run(["runc", "run", name], cwd=directory, check=True, stdin=subprocess.DEVNULL)
+
+    return median_ms(run)
+
+
+def api_cycle(engine: EngineUnderTest, mode: str) -> float:
+    """Return what create, start, wait and remove take through the API."""
+    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": mode}}
+
+    def run() -> None:
+        _, made = engine.request("POST", "/containers/create", body)
+        status, answer = engine.request("POST", f"/containers/{made['Id']}/start")
+        assert status == 204, answer
+        engine.request("POST", f"/containers/{made['Id']}/wait")
+        engine.request("DELETE", f"/containers/{made['Id']}?force=1")
+
+    return median_ms(run)
+
+
+def main() -> int:
+    """Measure and print; return the exit code."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        engine = EngineUnderTest(directory / "engine")
+        (directory / "engine").mkdir()
+        engine.start()
+        try:
+            layout = busybox().write(directory / "layout", "busybox")
+            engine.docker("load", "-i", str(archive(layout, directory / "busybox.tar")))
+            (directory / "runc").mkdir()
+            peer = runc(directory / "runc")
+            for mode in ("none", "bridge"):
+                ours = api_cycle(engine, mode)
+                rows.append(row(f"create, start, exit, remove by API ({mode})", ours, "runc", peer))
+            for mode in ("none", "bridge"):
+                words = ("run", "--rm", "--network", mode, "busybox", "true")
+                ours = median_ms(lambda words=words: engine.docker(*words))
+                rows.append(row(f"docker run --rm ({mode})", ours, "dockerd", None))
+        finally:
+            engine.destroy()
+    print(f"{'work':45} {'ours':>9} {'peer':>18} {'ratio':>7}   median of {RUNS}")
+    for item in rows:
+        theirs = "not measured" if item["peer_ms"] is None else f"{item['peer_ms']:.1f} ms"
+        ratio = "" if item["ratio"] is None else f"{item['ratio']:.2f}"
+        print(
+            f"{item['name']:45} {item['ours_ms']:6.1f} ms {item['peer']:>8} {theirs:>9} {ratio:>7}"
+        )
+    target = Path(os.environ.get("HYTHE_DATA", ".")) / "bench.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(rows, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
