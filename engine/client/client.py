@@ -66,9 +66,12 @@ class EngineClient:
         _check(response)
         return response.json() if response.content else None
 
-    def list_containers(self) -> list[dict[str, Any]]:
-        """Return every container's row."""
-        rows: list[dict[str, Any]] = self.call("GET", "/containers/json", query={"all": 1})
+    def list_containers(self, container_id: str | None = None) -> list[dict[str, Any]]:
+        """Return every container's row, or that of one."""
+        query: dict[str, Any] = {"all": 1}
+        if container_id:
+            query["filters"] = json.dumps({"id": [container_id]})
+        rows: list[dict[str, Any]] = self.call("GET", "/containers/json", query=query)
         return rows
 
     def inspect_container(self, container_id: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from common.errors import Conflict
 from common.models import Job
+from common.realtime import publish_job
 
 INTERVAL = 0.25  # seconds between two writes of one job's progress
 
@@ -21,7 +22,12 @@ class Cancelled(Exception):
 
 def enqueue(task: str, job: Job) -> None:
     """Hand a job to the worker once its row is committed."""
-    transaction.on_commit(lambda: current_app.send_task(task, kwargs={"job_id": str(job.pk)}))
+
+    def hand_over() -> None:
+        publish_job(job)
+        current_app.send_task(task, kwargs={"job_id": str(job.pk)})
+
+    transaction.on_commit(hand_over)
 
 
 def begin(job_id: str) -> Job | None:
@@ -35,7 +41,8 @@ def begin(job_id: str) -> Job | None:
             return None
         job.state, job.started = Job.State.RUNNING, timezone.now()
         job.save(update_fields=["state", "started"])
-        return job
+    publish_job(job)
+    return job
 
 
 def finish(job: Job, state: Job.State, *, error: str = "", **result: object) -> None:
@@ -43,6 +50,7 @@ def finish(job: Job, state: Job.State, *, error: str = "", **result: object) -> 
     job.state, job.error, job.finished = state, error, timezone.now()
     job.result = result
     job.save(update_fields=["state", "error", "finished", "result", "progress"])
+    publish_job(job)
 
 
 def cancel(job: Job) -> None:
@@ -55,6 +63,8 @@ def cancel(job: Job) -> None:
     Job.objects.filter(pk=job.pk, state=Job.State.QUEUED).update(
         state=Job.State.CANCELLED, finished=timezone.now()
     )
+    job.refresh_from_db()
+    publish_job(job)
 
 
 class Progress:
@@ -72,5 +82,6 @@ class Progress:
             return
         self._written = moment
         self._job.save(update_fields=["progress"])
+        publish_job(self._job)
         if Job.objects.filter(pk=self._job.pk, cancel_requested=True).exists():
             raise Cancelled

@@ -16,6 +16,7 @@ class Permission(StrEnum):
     CONTAINER_RESTART = "container.restart"
     CONTAINER_KILL = "container.kill"
     CONTAINER_REMOVE = "container.remove"
+    CONTAINER_CONSOLE = "container.console"
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"

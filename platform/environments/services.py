@@ -58,10 +58,11 @@ def engine_of(environment: Environment) -> Iterator[EngineClient]:
     except EngineUnreachable as error:
         raise Unreachable(f"The engine of {environment.name} does not answer.") from error
     except EngineRefused as error:
-        raise _translate(error) from error
+        raise translate(error) from error
 
 
-def _translate(error: EngineRefused) -> AppError:
+def translate(error: EngineRefused) -> AppError:
+    """Return our error for one of the engine's."""
     kinds: dict[int, type[AppError]] = {400: Invalid, 404: Missing, 409: Conflict}
     kind = kinds.get(error.status)
     if kind:

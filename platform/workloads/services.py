@@ -135,6 +135,13 @@ def engine_body(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def record_console(
+    *, actor: Actor, environment: Environment, container_id: str, command: str, result: str
+) -> None:
+    """Write down that somebody opened a console."""
+    _record(actor, environment, Permission.CONTAINER_CONSOLE, container_id, result, command=command)
+
+
 def remove_image(
     *, actor: Actor, environment: Environment, reference: str, force: bool
 ) -> dict[str, list[str]]:
@@ -148,6 +155,27 @@ def remove_image(
         "deleted": [row["Deleted"] for row in rows if "Deleted" in row],
         "untagged": [row["Untagged"] for row in rows if "Untagged" in row],
     }
+
+
+BULK_VERBS = {**VERBS, "remove": Permission.CONTAINER_REMOVE}
+
+
+@transaction.atomic
+def act_on_containers(
+    *, actor: Actor, environment: Environment, verb: str, container_ids: list[str]
+) -> Job:
+    """Begin one verb on many containers; the job has a result for each."""
+    verbs = {"start": "Start", "stop": "Stop", "restart": "Restart", "kill": "Kill"}
+    count = len(container_ids)
+    job = Job.objects.create(
+        kind="containers.bulk",
+        title=f"{verbs.get(verb, 'Remove')} {count} container{'' if count == 1 else 's'}",
+        environment=environment.name,
+        user=actor.user,
+        result={"verb": verb, "ids": container_ids, "address": actor.address},
+    )
+    enqueue("workloads.tasks.bulk", job)
+    return job
 
 
 @transaction.atomic

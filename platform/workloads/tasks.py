@@ -6,10 +6,13 @@ from typing import Any
 
 from celery import shared_task
 
+from audit.services import Actor
+from common.errors import AppError
 from common.jobs import Cancelled, Progress, begin, finish
 from common.models import Job
 from engine.client.client import EngineClient, EngineRefused, EngineUnreachable
 from environments.models import Environment
+from workloads import services
 
 _STATES = {
     "Pulling fs layer": "waiting",
@@ -47,6 +50,52 @@ def pull(*, job_id: str, **_: object) -> None:
         return
     job.progress = summary(layers)
     finish(job, Job.State.SUCCEEDED, reference=reference, digest=digest)
+
+
+@shared_task(name="workloads.tasks.bulk")  # type: ignore[untyped-decorator]
+def bulk(*, job_id: str, **_: object) -> None:
+    """Act on many containers, one after the other; what fails is told and does not stop it."""
+    job = begin(job_id)
+    if job is None:
+        return
+    environment = Environment.objects.get(name=job.environment)
+    wish = job.result
+    actor = Actor(job.user, job.user.username if job.user else "", wish["address"])
+    progress = Progress(job)
+    rows = [{"id": one, "state": "waiting", "error": ""} for one in wish["ids"]]
+    try:
+        for done, row in enumerate(rows):
+            progress.update({"items": rows, "current": done, "total": len(rows)})
+            try:
+                _act(actor, environment, wish["verb"], row["id"])
+                row["state"] = "done"
+            except AppError as error:
+                row["state"], row["error"] = "failed", error.message
+    except Cancelled:
+        finish(job, Job.State.CANCELLED, **wish)
+        return
+    job.progress = {"items": rows, "current": len(rows), "total": len(rows)}
+    failed = [row for row in rows if row["state"] == "failed"]
+    if failed:
+        told = f"{len(failed)} of {len(rows)} failed. {failed[0]['error']}"
+        finish(job, Job.State.FAILED, error=told, **wish)
+    else:
+        finish(job, Job.State.SUCCEEDED, **wish)
+
+
+def _act(actor: Actor, environment: Environment, verb: str, container_id: str) -> None:
+    if verb == "remove":
+        services.remove_container(
+            actor=actor,
+            environment=environment,
+            container_id=container_id,
+            force=True,
+            volumes=False,
+        )
+    else:
+        services.act_on_container(
+            actor=actor, environment=environment, container_id=container_id, verb=verb
+        )
 
 
 def digest_in(message: dict[str, Any]) -> str:

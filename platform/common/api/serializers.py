@@ -16,11 +16,39 @@ class HealthSerializer(serializers.Serializer[dict[str, object]]):
     engine = serializers.BooleanField()
 
 
+class LayerSerializer(serializers.Serializer[dict[str, object]]):
+    """One layer of a pull, in bytes."""
+
+    id = serializers.CharField()
+    status = serializers.ChoiceField(
+        choices=("waiting", "downloading", "verifying", "extracting", "done", "exists")
+    )
+    current = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class ItemSerializer(serializers.Serializer[dict[str, object]]):
+    """One object of a job on many."""
+
+    id = serializers.CharField()
+    state = serializers.ChoiceField(choices=("waiting", "done", "failed"))
+    error = serializers.CharField()
+
+
+class ProgressSerializer(serializers.Serializer[dict[str, object]]):
+    """How far a job is: bytes for a pull with its layers, objects for a job on many."""
+
+    layers = LayerSerializer(many=True, required=False)
+    items = ItemSerializer(many=True, required=False)
+    current = serializers.IntegerField(required=False)
+    total = serializers.IntegerField(required=False)
+
+
 class JobSerializer(serializers.ModelSerializer[Job]):
     """One job."""
 
     user = serializers.CharField(source="user.username", default=None, read_only=True)
-    progress = serializers.DictField(read_only=True)
+    progress = ProgressSerializer(read_only=True)
     result = serializers.DictField(read_only=True)
 
     class Meta:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from redis.exceptions import RedisError
@@ -54,14 +57,20 @@ class HealthView(APIView):
         return Response({**body, "engine": _engine_answers()})
 
 
+def _visible(request: Request) -> QuerySet[Job]:
+    """Return the jobs that the user may see: all of them, or the user's own."""
+    jobs = Job.objects.select_related("user")
+    user: Any = request.user  # an accounts.User; accounts stands above this app
+    return jobs if user.is_superuser else jobs.filter(user=user)
+
+
 class JobListView(APIView):
     """The latest jobs."""
 
-    @extend_schema(responses=JobListSerializer)
+    @extend_schema(operation_id="jobs_list", responses=JobListSerializer)
     def get(self, request: Request) -> Response:
         """List."""
-        del request
-        jobs = Job.objects.select_related("user")
+        jobs = _visible(request)
         rows = JobSerializer(jobs[:LATEST], many=True).data
         return Response({"items": rows, "total": jobs.count()})
 
@@ -72,8 +81,7 @@ class JobView(APIView):
     @extend_schema(responses=JobSerializer)
     def get(self, request: Request, pk: str) -> Response:
         """Show."""
-        del request
-        return Response(JobSerializer(get_object_or_404(Job, pk=pk)).data)
+        return Response(JobSerializer(get_object_or_404(_visible(request), pk=pk)).data)
 
 
 class JobCancelView(APIView):
@@ -82,7 +90,6 @@ class JobCancelView(APIView):
     @extend_schema(request=None, responses={202: JobSerializer})
     def post(self, request: Request, pk: str) -> Response:
         """Ask for it."""
-        del request
-        job = get_object_or_404(Job, pk=pk)
+        job = get_object_or_404(_visible(request), pk=pk)
         cancel(job)
         return Response(JobSerializer(job).data, 202)

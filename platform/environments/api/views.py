@@ -82,13 +82,17 @@ def _row(environment: Environment) -> dict[str, Any]:
     }
 
 
-class EnvironmentView(APIView):
-    """One environment, and the base of every view below one."""
+class InEnvironment(APIView):
+    """The base of every view below one environment."""
 
     def environment(self, request: Request, permission: Permission) -> Environment:
         """Go through the door with what this request is about."""
         reference = self.kwargs["environment"]
         return get_environment(user=user_of(request), reference=reference, permission=permission)
+
+
+class EnvironmentView(InEnvironment):
+    """One environment."""
 
     @extend_schema(responses=EnvironmentSerializer)
     def get(self, request: Request, **_: Any) -> Response:
@@ -99,7 +103,7 @@ class EnvironmentView(APIView):
 class EnvironmentListView(APIView):
     """Every environment that the user may see."""
 
-    @extend_schema(responses=EnvironmentListSerializer)
+    @extend_schema(operation_id="environments_list", responses=EnvironmentListSerializer)
     def get(self, request: Request) -> Response:
         """List."""
         ensure_local()

@@ -11,21 +11,23 @@ from rest_framework.response import Response
 
 from accounts.api.authentication import actor_of
 from common.api.serializers import JobSerializer
+from common.errors import Missing
 from common.permissions import Permission
-from environments.api.views import EnvironmentView
+from environments.api.views import InEnvironment
 from environments.services import engine_of
 from workloads import services
 from workloads.api import serializers as shapes
+from workloads.api import summaries
 
 
 def _flag(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() in ("1", "true")
 
 
-class ContainerListView(EnvironmentView):
+class ContainerListView(InEnvironment):
     """All containers."""
 
-    @extend_schema(responses=shapes.ContainerListSerializer)
+    @extend_schema(operation_id="containers_list", responses=shapes.ContainerListSerializer)
     def get(self, request: Request, **_: Any) -> Response:
         """List."""
         environment = self.environment(request, Permission.CONTAINER_VIEW)
@@ -45,17 +47,19 @@ class ContainerListView(EnvironmentView):
         return Response(created, 201)
 
 
-class ContainerView(EnvironmentView):
+class ContainerView(InEnvironment):
     """One container."""
 
-    @extend_schema(responses=shapes.ContainerSerializer)
+    @extend_schema(responses=shapes.ContainerDetailSerializer)
     def get(self, request: Request, **_: Any) -> Response:
-        """Show its row."""
+        """Show it with its details."""
         environment = self.environment(request, Permission.CONTAINER_VIEW)
         with engine_of(environment) as engine:
-            wanted = engine.inspect_container(self.kwargs["ref"])["Id"]
-            rows = [row for row in engine.list_containers() if row["Id"] == wanted]
-        return Response(shapes.container_row(rows[0]))
+            full = engine.inspect_container(self.kwargs["ref"])
+            rows = engine.list_containers(full["Id"])
+        if not rows:  # removed between the two questions
+            raise Missing(f"No such container: {self.kwargs['ref']}")
+        return Response(shapes.container_detail(rows[0], full))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, **_: Any) -> Response:
@@ -70,7 +74,7 @@ class ContainerView(EnvironmentView):
         return Response(status=204)
 
 
-class ContainerInspectView(EnvironmentView):
+class ContainerInspectView(InEnvironment):
     """The engine's own description."""
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
@@ -81,12 +85,38 @@ class ContainerInspectView(EnvironmentView):
             return Response(engine.inspect_container(self.kwargs["ref"]))
 
 
-class ContainerVerbView(EnvironmentView):
+class ContainerBulkView(InEnvironment):
+    """One verb on many containers."""
+
+    @extend_schema(request=shapes.BulkSerializer, responses={202: JobSerializer})
+    def post(self, request: Request, **_: Any) -> Response:
+        """Begin it; the answer is its job."""
+        form = shapes.BulkSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        verb = form.validated_data["verb"]
+        job = services.act_on_containers(
+            actor=actor_of(request),
+            environment=self.environment(request, services.BULK_VERBS[verb]),
+            verb=verb,
+            container_ids=form.validated_data["ids"],
+        )
+        return Response(JobSerializer(job).data, 202)
+
+
+class SummaryView(InEnvironment):
+    """What the dashboard shows."""
+
+    @extend_schema(responses=summaries.SummarySerializer)
+    def get(self, request: Request, **_: Any) -> Response:
+        """Show it."""
+        environment = self.environment(request, Permission.ENVIRONMENT_VIEW)
+        return Response(summaries.summary(environment))
+
+
+class ContainerVerbView(InEnvironment):
     """start, stop, restart, kill."""
 
-    get = None  # type: ignore[assignment]
-
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(operation_id="containers_act", request=None, responses={204: None})
     def post(self, request: Request, **_: Any) -> Response:
         """Do it."""
         verb = self.kwargs["verb"]
@@ -100,10 +130,10 @@ class ContainerVerbView(EnvironmentView):
         return Response(status=204)
 
 
-class ImageListView(EnvironmentView):
+class ImageListView(InEnvironment):
     """All images."""
 
-    @extend_schema(responses=shapes.ImageListSerializer)
+    @extend_schema(operation_id="images_list", responses=shapes.ImageListSerializer)
     def get(self, request: Request, **_: Any) -> Response:
         """List."""
         environment = self.environment(request, Permission.IMAGE_VIEW)
@@ -112,10 +142,8 @@ class ImageListView(EnvironmentView):
         return Response({"items": rows, "total": len(rows)})
 
 
-class ImagePullView(EnvironmentView):
+class ImagePullView(InEnvironment):
     """Pulls."""
-
-    get = None  # type: ignore[assignment]
 
     @extend_schema(request=shapes.PullSerializer, responses={202: JobSerializer})
     def post(self, request: Request, **_: Any) -> Response:
@@ -131,10 +159,8 @@ class ImagePullView(EnvironmentView):
         return Response(JobSerializer(job).data, 202)
 
 
-class ImageView(EnvironmentView):
+class ImageView(InEnvironment):
     """One image."""
-
-    get = None  # type: ignore[assignment]
 
     @extend_schema(responses=shapes.RemovedImageSerializer)
     def delete(self, request: Request, **_: Any) -> Response:
