@@ -7,7 +7,6 @@
     // Storage may be forbidden; the system's theme serves.
   }
   const dark =
-    choice === 'dark' ||
-    (choice === 'system' && matchMedia('(prefers-color-scheme: dark)').matches)
+    choice === 'dark' || (choice === 'system' && matchMedia('(prefers-color-scheme: dark)').matches)
   document.documentElement.dataset.theme = dark ? 'dark' : 'light'
 })()

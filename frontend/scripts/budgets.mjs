@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 const ENTRY_KIB = 200
 const ROUTE_KIB = 40
 // Parts that are heavy by nature and load only where they are looked at.
-const PARTS_KIB = { 'Terminal': 110, 'Chart': 30, 'Palette': 40 }
+const PARTS_KIB = { Terminal: 110, Chart: 30, Palette: 40 }
 
 const dist = new URL('../dist/', import.meta.url)
 const manifest = JSON.parse(readFileSync(new URL('.vite/manifest.json', dist), 'utf8'))
@@ -21,7 +21,8 @@ function kib(keys) {
   let bytes = 0
   for (const key of keys) {
     const { file } = manifest[key]
-    if (file.endsWith('.js')) bytes += gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length
+    if (file.endsWith('.js'))
+      bytes += gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length
   }
   return bytes / 1024
 }
@@ -30,7 +31,8 @@ const entry = closure('index.html')
 const failures = []
 function hold(name, size, budget) {
   console.log(`${name.padEnd(28)} ${size.toFixed(1).padStart(7)} KiB of ${budget}`)
-  if (size > budget) failures.push(`${name} is ${size.toFixed(1)} KiB, over its budget of ${budget}.`)
+  if (size > budget)
+    failures.push(`${name} is ${size.toFixed(1)} KiB, over its budget of ${budget}.`)
 }
 
 hold('entry', kib(entry), ENTRY_KIB)

@@ -68,17 +68,17 @@ async def _tell(environment: Environment, event: dict[str, Any]) -> None:
     message = {
         "topic": "events",
         "environment": environment.name,
-        "keys": keys_of(found["type"], found["id"]),
+        "keys": keys_of(found["type"], found["id"], found["name"]),
         "event": found,
     }
     await publish(environment_events(environment.pk), message)
 
 
-def keys_of(kind: str | None, identity: str) -> list[list[str]]:
+def keys_of(kind: str | None, identity: str, name: str) -> list[list[str]]:
     """Return what an event makes stale, as the dashboard names its queries."""
     match kind:
         case "container":
-            return [["containers"], ["container", identity], ["summary"]]
+            return [["containers"], ["container", identity], ["container", name], ["summary"]]
         case "image":
             return [["images"], ["summary"]]
         case "environment":

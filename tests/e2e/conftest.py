@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
+from tests.support.debian import nginx
 from tests.support.engine import EngineUnderTest, wait_until
 from tests.support.images import busybox, push
 from tests.support.registry import free_port, running_registry
 
 TREE = Path(__file__).parents[2]
+# Root has no sandbox of its own, and nothing may be asked of the network.
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class Hythe:
@@ -62,16 +77,59 @@ def registry(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def nginx_image(registry, tmp_path_factory):
+    """Return the reference of nginx on Debian in the registry."""
+    layout = nginx().write(tmp_path_factory.mktemp("nginx"), "nginx")
+    push(layout, "nginx", f"{registry}/library/nginx:1")
+    return f"{registry}/library/nginx:1"
+
+
+@contextmanager
+def running_instance(directory: Path) -> Iterator[tuple[Hythe, str]]:
+    """Yield an instance and what its first start printed; nothing of it is left afterwards."""
+    hythe = Hythe(directory)
+    printed = hythe.launcher("up", "--detach", "--port", str(hythe.port))
+    try:
+        yield hythe, printed
+        hythe.engine.remove_containers()
+        wait_until(lambda: not hythe.engine.leftovers(), "nothing of a container is left")
+    finally:
+        hythe.launcher("down")
+        hythe.engine.dismantle()
+
+
+@pytest.fixture(scope="session")
 def hythe(tmp_path_factory):
     """Return a running instance with an administrator."""
-    hythe = Hythe(tmp_path_factory.mktemp("hythe"))
-    printed = hythe.launcher("up", "--detach", "--port", str(hythe.port))
-    assert "/setup?token=" in printed
-    hythe.launcher("setup", "--username", "rosa", "--password-stdin", text="a harbour of reeds\n")
-    created = hythe.launcher("token", "create", "--user", "rosa", "--name", "tests")
-    hythe.token = created.split()[-1]
-    yield hythe
-    hythe.engine.remove_containers()
-    wait_until(lambda: not hythe.engine.leftovers(), "nothing of a container is left")
-    hythe.launcher("down")
-    hythe.engine.dismantle()
+    with running_instance(tmp_path_factory.mktemp("hythe")) as (hythe, printed):
+        assert "/setup?token=" in printed
+        text = "a harbour of reeds\n"
+        hythe.launcher("setup", "--username", "rosa", "--password-stdin", text=text)
+        created = hythe.launcher("token", "create", "--user", "rosa", "--name", "tests")
+        hythe.token = created.split()[-1]
+        yield hythe
+
+
+@pytest.fixture
+def page():
+    """Return a page of a real browser that notes every refusal of the content policy."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(20_000)
+        page.violations = []
+        page.expose_function("noteViolation", lambda told: page.violations.append(told))
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', (e) =>"
+            " noteViolation(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}`))"
+        )
+        page.on("pageerror", lambda error: page.violations.append(f"error: {error}"))
+        yield page
+        browser.close()
+
+
+def chromium() -> str:
+    """Return the path of Debian's browser."""
+    found = shutil.which("chromium")
+    assert found, "chromium is not installed"
+    return found

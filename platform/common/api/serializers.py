@@ -69,6 +69,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "started",
             "finished",
         )
+        read_only_fields = fields
 
 
 class JobListSerializer(serializers.Serializer[dict[str, object]]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +18,9 @@ from environments.services import engine_of
 from workloads import services
 from workloads.api import serializers as shapes
 from workloads.api import summaries
+
+FORCE = OpenApiParameter("force", bool)
+VOLUMES = OpenApiParameter("volumes", bool)
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -61,7 +64,7 @@ class ContainerView(InEnvironment):
             raise Missing(f"No such container: {self.kwargs['ref']}")
         return Response(shapes.container_detail(rows[0], full))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[FORCE, VOLUMES], responses={204: None})
     def delete(self, request: Request, **_: Any) -> Response:
         """Remove it."""
         services.remove_container(
@@ -162,7 +165,7 @@ class ImagePullView(InEnvironment):
 class ImageView(InEnvironment):
     """One image."""
 
-    @extend_schema(responses=shapes.RemovedImageSerializer)
+    @extend_schema(parameters=[FORCE], responses=shapes.RemovedImageSerializer)
     def delete(self, request: Request, **_: Any) -> Response:
         """Remove it."""
         removed = services.remove_image(
