@@ -37,6 +37,8 @@ def get_environment(*, user: User, reference: str, permission: Permission) -> En
     """
     by_id = {"pk": int(reference)} if reference.isdigit() else {"name": reference}
     environment = Environment.objects.filter(**by_id).first()
+    if environment is None and reference == LOCAL:
+        environment = ensure_local()  # asked for before the observer was there
     if environment is None:
         raise Missing(f"There is no environment {reference}.")
     if not user.is_superuser:

@@ -15,11 +15,12 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from tests.support.engine import EngineUnderTest
+from tests.support.engine import EngineUnderTest, wait_until
 from tests.support.images import archive, busybox
 
 RUNS = 20
@@ -70,6 +71,52 @@ def runc(directory: Path) -> float | None:
     return median_ms(run)
 
 
+@contextmanager
+def dockerd(directory: Path) -> Iterator[dict[str, str] | None]:
+    """Yield the environment of a docker client of a real dockerd, None where there is none.
+
+    It has its own data, sockets and bridge, and leaves the machine's firewall alone.
+    """
+    if not shutil.which("dockerd"):
+        yield None
+        return
+    bridge, socket = f"hb{os.getpid()}", directory / "docker.sock"
+    ip = ("ip", "link")
+    subprocess.run([*ip, "add", bridge, "type", "bridge"], check=True)
+    subprocess.run(["ip", "addr", "add", "10.231.77.1/24", "dev", bridge], check=True)
+    command = ["dockerd", "--host", f"unix://{socket}", "--bridge", bridge]
+    command += ["--data-root", str(directory / "data"), "--exec-root", str(directory / "run")]
+    command += ["--pidfile", str(directory / "pid"), "--iptables=false", "--ip6tables=false"]
+    client = {**os.environ, "DOCKER_HOST": f"unix://{socket}"}
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        ask = ["docker", "version"]
+        wait_until(
+            lambda: (
+                process.poll() is not None
+                or subprocess.run(ask, env=client, capture_output=True, check=False).returncode == 0
+            ),
+            "dockerd answers",
+            60,
+        )
+        if process.poll() is not None:
+            print((directory / "log").read_text()[-2000:], file=sys.stderr)
+            yield None
+        else:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(60)
+        subprocess.run([*ip, "delete", bridge], check=True)
+
+
+def docker_run(client: dict[str, str], mode: str) -> float:
+    """Return what `docker run --rm busybox true` takes."""
+    command = ["docker", "run", "--rm", "--network", mode, "busybox", "true"]
+    return median_ms(lambda: subprocess.run(command, env=client, check=True, capture_output=True))
+
+
 def api_cycle(engine: EngineUnderTest, mode: str) -> float:
     """Return what create, start, wait and remove take through the API."""
     body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": mode}}
@@ -100,10 +147,19 @@ def main() -> int:
             for mode in ("none", "bridge"):
                 ours = api_cycle(engine, mode)
                 rows.append(row(f"create, start, exit, remove by API ({mode})", ours, "runc", peer))
-            for mode in ("none", "bridge"):
-                words = ("run", "--rm", "--network", mode, "busybox", "true")
-                ours = median_ms(lambda words=words: engine.docker(*words))
-                rows.append(row(f"docker run --rm ({mode})", ours, "dockerd", None))
+            (directory / "dockerd").mkdir()
+            with dockerd(directory / "dockerd") as client:
+                if client:
+                    old = directory / "docker.tar"  # Debian's dockerd does not read OCI layouts
+                    copy = ["skopeo", "copy", "--insecure-policy", f"oci:{layout}:busybox"]
+                    copy.append(f"docker-archive:{old}:busybox:latest")
+                    subprocess.run(copy, check=True, capture_output=True)
+                    load = ["docker", "load", "-i", str(old)]
+                    subprocess.run(load, env=client, check=True, capture_output=True)
+                for mode in ("none", "bridge"):
+                    theirs = docker_run(client, mode) if client else None
+                    ours = docker_run(engine.environment, mode)
+                    rows.append(row(f"docker run --rm ({mode})", ours, "dockerd", theirs))
         finally:
             engine.destroy()
     print(f"{'work':45} {'ours':>9} {'peer':>18} {'ratio':>7}   median of {RUNS}")

@@ -117,7 +117,7 @@ def page():
         browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_ARGUMENTS)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(20_000)
-        page.violations = []
+        page.violations, page.faults = [], []
         page.expose_function("noteViolation", lambda told: page.violations.append(told))
         page.add_init_script(
             "addEventListener('securitypolicyviolation', (e) =>"

@@ -54,11 +54,20 @@ export function Chart({ times, series, format, floor = 1, sentence, height = 170
           cursor: { sync: { key: 'hythe' } },
           legend: { show: false },
           scales: {
+            // A chart that has just begun shows a whole minute, filling from the right.
+            x: { range: (_, first, last) => [Math.min(first, last - 60), last] },
             y: { range: (_, __, top) => [0, Math.max(top * 1.1, shape.current.floor)] },
           },
           series: [{}, ...spans] as uPlot.Series[],
           axes: [
-            { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map(minute) },
+            {
+              ...axis,
+              grid: { show: false },
+              space: 90,
+              size: 28,
+              incrs: [15, 30, 60, 120, 300],
+              values: (_, ticks) => ticks.map(minute),
+            },
             {
               ...axis,
               grid,

@@ -194,7 +194,11 @@ function Account() {
   return (
     <Menu
       trigger={
-        <button type="button" className={buttonClass('quiet')} aria-label={text.account}>
+        <button
+          type="button"
+          className={buttonClass('quiet')}
+          aria-label={text.accountOf(data?.user?.username ?? '')}
+        >
           <User size={16} aria-hidden /> <span className={css.who}>{data?.user?.username}</span>
         </button>
       }

@@ -11,7 +11,7 @@ export const text = {
   menu: 'Open the menu',
   navigation: 'Main',
   theme: 'Switch between light and dark',
-  account: 'Account',
+  accountOf: (name: string) => `Account: ${name}`,
   signOut: 'Sign out',
   apiDocs: 'API documentation',
   environment: 'Environment',

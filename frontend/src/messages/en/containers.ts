@@ -101,7 +101,7 @@ export const text = {
     jump: (news: number) => (news ? `Jump to latest, ${count(news)} new` : 'Jump to latest'),
     reach: (shown: number, held: number) =>
       shown === held
-        ? `${count(held)} lines loaded`
+        ? `${count(held)} ${held === 1 ? 'line' : 'lines'} loaded`
         : `${count(shown)} of ${count(held)} lines loaded`,
     levels: { error: 'Errors', warn: 'Warnings', info: 'Info' },
     label: 'Log',
