@@ -21,7 +21,6 @@ STATUSES: tuple[tuple[type[errors.EngineError], int], ...] = (
     (errors.InvalidArgument, 400),
     (errors.Conflict, 409),
     (errors.NotModified, 304),
-    (errors.Unauthorized, 401),
     (errors.Forbidden, 403),
     (errors.Unavailable, 503),
     (errors.Unsupported, 501),

@@ -57,10 +57,6 @@ class NotModified(EngineError):
     """The object is already in the wanted state (304, no body)."""
 
 
-class Unauthorized(EngineError):
-    """A registry refused the credentials."""
-
-
 class Forbidden(EngineError):
     """The request is understood and refused."""
 

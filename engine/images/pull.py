@@ -37,7 +37,7 @@ async def pull_image(
 ) -> Image:
     """Bring an image here and name it.
 
-    Raises: NotFound · Unauthorized · Unavailable · DataLoss · Unsupported.
+    Raises: NotFound · Unavailable · DataLoss · Unsupported.
     After: on failure no name points at anything new, and whole blobs stay for the next try.
     """
     reference = reference.with_default_tag()

@@ -17,7 +17,7 @@ import aiohttp
 
 from engine.core.descriptor import INDEXES, MANIFESTS
 from engine.core.digest import digest_of
-from engine.core.errors import DataLoss, InvalidArgument, NotFound, Unauthorized, Unavailable
+from engine.core.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -148,7 +148,8 @@ class Repository:
                 )
             raise NotFound(f"blob unknown to registry: {path.removeprefix('blobs/')}")
         if response.status in (401, 403):
-            raise Unauthorized(
+            # Not 401: the docker CLI would stop a script to ask for a password.
+            raise NotFound(
                 f"pull access denied for {name}, repository does not exist or may require "
                 "'docker login': denied: requested access to the resource is denied"
             )
@@ -164,11 +165,11 @@ class Repository:
         found = self._credentials
         if kind.lower() == "basic":
             if found is None:
-                raise Unauthorized(f'Head "{self._base}": no basic auth credentials')
+                raise Unavailable(f'Head "{self._base}": no basic auth credentials')
             self._authorization = aiohttp.BasicAuth(found.username, found.password).encode()
             return
         if kind.lower() != "bearer":
-            raise Unauthorized(f"the registry asks for an unknown authentication: {kind[:40]!r}")
+            raise Unavailable(f"the registry asks for an unknown authentication: {kind[:40]!r}")
         words = dict(_CHALLENGE.findall(rest))
         query = {"scope": f"repository:{self._reference.path}:pull"}
         if service := words.get("service"):
@@ -176,9 +177,12 @@ class Repository:
         auth = (
             aiohttp.BasicAuth(found.username, found.password) if found and found.username else None
         )
-        async with self._session.get(words.get("realm", ""), params=query, auth=auth) as response:
+        realm = words.get("realm", "")
+        if not (realm.startswith("https://") or self._base.startswith("http://")):
+            raise Unavailable("the registry sends passwords to a server without TLS: refused")
+        async with self._session.get(realm, params=query, auth=auth) as response:
             if response.status != 200:
-                raise Unauthorized(
+                raise NotFound(
                     f"pull access denied for {self._reference.familiar_name}, repository does not "
                     "exist or may require 'docker login'"
                 )

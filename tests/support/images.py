@@ -111,14 +111,15 @@ def archive(layout: Path, target: Path) -> Path:
     return target
 
 
-def push(layout: Path, name: str, reference: str) -> None:
-    """Copy an image of a layout into a registry on loopback."""
+def push(layout: Path, name: str, reference: str, user: str = "") -> None:
+    """Copy an image of a layout into a registry on loopback; `user` is name:password."""
     subprocess.run(
         [
             "skopeo",
             "copy",
             "--insecure-policy",
             "--dest-tls-verify=false",
+            *(["--dest-creds", user] if user else []),
             f"oci:{layout}:{name}",
             f"docker://{reference}",
         ],

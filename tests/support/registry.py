@@ -20,15 +20,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_registry(directory: Path) -> Iterator[str]:
-    """Yield host:port of a registry that keeps its blobs in `directory`."""
+def running_registry(directory: Path, auth: str = "") -> Iterator[str]:
+    """Yield host:port of a registry that keeps its blobs in `directory`.
+
+    `auth` is the registry's own configuration of who may enter, {address} filled in.
+    """
     port = free_port()
     address = f"127.0.0.1:{port}"
     config = directory / "registry.yml"
     config.write_text(
         "version: 0.1\nlog: {level: error}\n"
         f"storage: {{filesystem: {{rootdirectory: {directory}}}}}\n"
-        f"http: {{addr: '{address}'}}\n"
+        f"http: {{addr: '{address}'}}\n" + auth
     )
     with (directory / "registry.log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
@@ -37,7 +40,7 @@ def running_registry(directory: Path) -> Iterator[str]:
         connection = http.client.HTTPConnection(address, timeout=2)
         try:
             connection.request("GET", "/v2/")
-            return connection.getresponse().status == 200
+            return connection.getresponse().status in (200, 401)
         except OSError:
             return False
         finally:
