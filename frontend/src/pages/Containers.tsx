@@ -41,7 +41,6 @@ import {
   type MenuItem,
   Meter,
   Skeleton,
-  toast,
 } from '@/ui/controls'
 import { Mark, Status } from '@/ui/Status'
 import { age, bytes, count, exact, percent, shortImage } from '@/util/format'
@@ -530,9 +529,7 @@ function BulkBar({ env, chosen, hidden, onClear, onRemove }: BulkProps) {
             key={verb}
             disabled={ids.length === 0 || bulk.isPending}
             aria-label={label}
-            onClick={() =>
-              bulk.mutate({ verb, ids }, { onSuccess: (job) => toast(`${job.title}…`) })
-            }
+            onClick={() => bulk.mutate({ verb, ids })}
           >
             <Icon size={15} aria-hidden /> <span>{label}</span>
           </Button>

@@ -190,7 +190,9 @@ export function NewContainer() {
                     />
                   )}
                 </Field>
-                <Check label={t.readOnly} {...register(`volumes.${index}.readOnly`)} />
+                <div className={css.readOnly}>
+                  <Check label={t.readOnly} {...register(`volumes.${index}.readOnly`)} />
+                </div>
                 <RemoveRow what={t.volumes} onClick={() => volumes.remove(index)} />
               </div>
             ))}
