@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.core.clock import parse
+from engine.kernel.inotify import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from engine.containers.model import Container
 
 CHUNK = 1024 * 1024
-POLL = 0.1  # seconds between looks at a growing file; json-file has no writer to be told by
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,22 @@ async def read_logs(container: Container, query: LogQuery) -> AsyncIterator[byte
 async def _follow(
     container: Container, path: str, files: list[int], rest: bytes, query: LogQuery, terminal: bool
 ) -> AsyncIterator[bytes]:
+    with Watch(path) as watch:
+        async for piece in _grown(container, watch, path, files, rest, query, terminal):
+            yield piece
+
+
+async def _grown(
+    container: Container,
+    watch: Watch,
+    path: str,
+    files: list[int],
+    rest: bytes,
+    query: LogQuery,
+    terminal: bool,
+) -> AsyncIterator[bytes]:
     while True:
+        watch.clear()
         # Asked before reading: what was written before the end is then certain to be read.
         ended = not container.is_running
         data = os.read(files[-1], CHUNK)
@@ -77,13 +92,19 @@ async def _follow(
             continue
         if _rotated(path, files[-1]):
             files.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            watch.add(path)
             continue
         if ended:
             return
+        waits = [
+            asyncio.ensure_future(watch.wait()),
+            asyncio.ensure_future(container.exited.wait()),
+        ]
         try:
-            await asyncio.wait_for(container.exited.wait(), POLL)
-        except TimeoutError:
-            continue
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 def _rotated(path: str, file: int) -> bool:
