@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from celery import current_app
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.utils import timezone
 
@@ -20,12 +21,17 @@ class Cancelled(Exception):
     """Somebody asked for the job's end."""
 
 
+# What a task meets when its job is cancelled: at its next progress, or wherever it waits.
+CANCELLED = (Cancelled, SoftTimeLimitExceeded)
+
+
 def enqueue(task: str, job: Job) -> None:
     """Hand a job to the worker once its row is committed."""
 
     def hand_over() -> None:
         publish_job(job)
-        current_app.send_task(task, kwargs={"job_id": str(job.pk)})
+        identity = str(job.pk)
+        current_app.send_task(task, task_id=identity, kwargs={"job_id": identity})
 
     transaction.on_commit(hand_over)
 
@@ -65,6 +71,8 @@ def cancel(job: Job) -> None:
     )
     job.refresh_from_db()
     publish_job(job)
+    # A task that waits for an engine sees no progress to stop at: this interrupts it.
+    current_app.control.revoke(str(job.pk), terminate=True, signal="SIGUSR1")
 
 
 class Progress:

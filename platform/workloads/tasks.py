@@ -8,7 +8,7 @@ from celery import shared_task
 
 from audit.services import Actor
 from common.errors import AppError
-from common.jobs import Cancelled, Progress, begin, finish
+from common.jobs import CANCELLED, Progress, begin, finish
 from common.models import Job
 from engine.client.client import EngineClient, EngineRefused, EngineUnreachable
 from environments.models import Environment
@@ -42,7 +42,7 @@ def pull(*, job_id: str, **_: object) -> None:
                 digest = digest_in(message) or digest
                 if take(layers, message):
                     progress.update(summary(layers))
-    except Cancelled:
+    except CANCELLED:
         finish(job, Job.State.CANCELLED, reference=reference)
         return
     except (EngineRefused, EngineUnreachable) as error:
@@ -71,7 +71,7 @@ def bulk(*, job_id: str, **_: object) -> None:
                 row["state"] = "done"
             except AppError as error:
                 row["state"], row["error"] = "failed", error.message
-    except Cancelled:
+    except CANCELLED:
         finish(job, Job.State.CANCELLED, **wish)
         return
     job.progress = {"items": rows, "current": len(rows), "total": len(rows)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from tests.support.engine import wait_until
 
 
@@ -76,3 +78,16 @@ def test_containers_outlive_a_restart_of_everything(hythe, registry):
     _, rows = hythe.call("GET", "/environments/local/containers")
     assert [(row["name"], row["state"]) for row in rows["items"]] == [("stays", "running")]
     hythe.engine.docker("rm", "-f", "stays")
+
+
+def test_a_pull_that_hangs_can_be_cancelled(hythe):
+    """A registry that takes the connection and says nothing holds no job for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        reference = f"127.0.0.1:{silent.getsockname()[1]}/team/web:1"
+        body = {"reference": reference}
+        _, job = hythe.call("POST", "/environments/local/images/pull", body)
+        silent.settimeout(20)
+        with silent.accept()[0]:
+            assert hythe.call("POST", f"/jobs/{job['id']}/cancel")[0] == 202
+            assert finished(hythe, job["id"])["state"] == "cancelled"
+    assert hythe.call("POST", f"/jobs/{job['id']}/cancel")[0] == 409
