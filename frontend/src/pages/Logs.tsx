@@ -81,7 +81,6 @@ function LogView({ env, id, name }: { env: string; id: string; name: string }) {
 
   const lines = wrap ? store.shown.slice(-WRAPPED) : store.shown
   const count = lines.length
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves with every line
   useLayoutEffect(() => {
     const box = scroller.current
     if (box && following && !paused) box.scrollTop = box.scrollHeight

@@ -67,12 +67,19 @@ export function Overview() {
               [
                 t.exit,
                 data.state === 'exited' || data.state === 'dead' ? (
-                  <span className={detail.exit_code ? css.bad : undefined}>
+                  <span key="exit" className={detail.exit_code ? css.bad : undefined}>
                     {detail.exit_code} {detail.oom_killed && `· ${t.oom}`}
                   </span>
                 ) : null,
               ],
-              ['', detail.error ? <span className={css.bad}>{detail.error}</span> : null],
+              [
+                '',
+                detail.error ? (
+                  <span key="error" className={css.bad}>
+                    {detail.error}
+                  </span>
+                ) : null,
+              ],
               [t.created, moment(data.created)],
               [t.started, moment(detail.started)],
               [t.finished, data.state === 'running' ? null : moment(detail.finished)],

@@ -267,6 +267,7 @@ export function Menu({ trigger, items }: { trigger: ReactElement; items: MenuIte
           <BaseMenu.Popup className={css.popup}>
             {items.map((item, index) =>
               item === 'separator' ? (
+                // biome-ignore lint/suspicious/noArrayIndexKey: separators have no identity
                 <BaseMenu.Separator key={`separator-${index}`} className={css.separator} />
               ) : (
                 <BaseMenu.Item
