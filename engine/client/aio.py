@@ -6,17 +6,23 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 import httpx
 
-from engine.client.client import TIMEOUT, VERSION, EngineRefused, EngineUnreachable
+from engine.client.client import (
+    TIMEOUT,
+    VERSION,
+    EngineRefused,
+    EngineUnreachable,
+    container_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ENDLESS = httpx.Timeout(None, connect=3.0)
 CHUNK = 64 * 1024
+PATIENCE = 30.0  # seconds for a command to start
 
 
 @dataclass
@@ -71,13 +77,13 @@ class AsyncEngineClient:
 
     async def stats(self, container_id: str) -> AsyncIterator[dict[str, Any]]:
         """Yield a container's figures about once a second until it is removed."""
-        async for line in self._lines(f"/containers/{quote(container_id)}/stats", {"stream": 1}):
+        async for line in self._lines(f"{container_path(container_id)}/stats", {"stream": 1}):
             yield line
 
     async def stats_once(self, container_id: str) -> dict[str, Any]:
         """Return a container's figures of this moment, without a reading before it."""
         query = {"stream": 0, "one-shot": 1}
-        path = f"/containers/{quote(container_id)}/stats"
+        path = f"{container_path(container_id)}/stats"
         row: dict[str, Any] = await self.call("GET", path, query=query)
         return row
 
@@ -88,7 +94,7 @@ class AsyncEngineClient:
 
         `terminal` says that the container has one: its log has no frames.
         """
-        path = f"/containers/{quote(container_id)}/logs"
+        path = f"{container_path(container_id)}/logs"
         async with self._stream(path, query) as response:
             held = bytearray()
             async for piece in response.aiter_raw():
@@ -122,7 +128,7 @@ class AsyncEngineClient:
             "Env": ["TERM=xterm-256color"],
             "ConsoleSize": [rows, columns],
         }
-        path = f"/containers/{quote(container_id)}/exec"
+        path = f"{container_path(container_id)}/exec"
         exec_id: str = (await self.call("POST", path, body=body))["Id"]
         start = {"Detach": False, "Tty": True, "ConsoleSize": [rows, columns]}
         reader, writer = await self._take_over(f"/exec/{exec_id}/start", start)
@@ -132,6 +138,11 @@ class AsyncEngineClient:
         """Tell the terminal its size."""
         query = {"h": rows, "w": columns}
         await self.call("POST", f"/exec/{console.exec_id}/resize", query=query)
+
+    async def inspect_container(self, container_id: str) -> dict[str, Any]:
+        """Return one container's full description."""
+        row: dict[str, Any] = await self.call("GET", f"{container_path(container_id)}/json")
+        return row
 
     async def exit_code(self, console: Console) -> int | None:
         """Return how the command ended, None while it runs."""
@@ -149,9 +160,10 @@ class AsyncEngineClient:
             f"Upgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
         )
         try:
-            reader, writer = await asyncio.open_unix_connection(self._socket)
-            writer.write(head.encode() + data)
-            answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            async with asyncio.timeout(PATIENCE):
+                reader, writer = await asyncio.open_unix_connection(self._socket)
+                writer.write(head.encode() + data)
+                answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         except (OSError, asyncio.IncompleteReadError) as error:
             raise EngineUnreachable(f"the engine does not answer: {error}") from error
         status = int(answer.split(" ", 2)[1])

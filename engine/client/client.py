@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 import httpx
 
@@ -27,6 +27,27 @@ class EngineRefused(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_IMAGE = re.compile(r"[a-zA-Z0-9][\w.:@-]*(?:/[a-zA-Z0-9][\w.:@-]*)*")
+
+
+def container_path(reference: str) -> str:
+    """Return a container's path; what cannot be a name must not become another path.
+
+    Raises: EngineRefused(404, as the engine says it).
+    """
+    if not _CONTAINER.fullmatch(reference):
+        raise EngineRefused(404, f"No such container: {reference}")
+    return f"/containers/{reference}"
+
+
+def image_path(reference: str) -> str:
+    """Return an image's path. Raises: EngineRefused(404, as the engine says it)."""
+    if not _IMAGE.fullmatch(reference):
+        raise EngineRefused(404, f"No such image: {reference}")
+    return f"/images/{reference}"
 
 
 class EngineClient:
@@ -76,7 +97,7 @@ class EngineClient:
 
     def inspect_container(self, container_id: str) -> dict[str, Any]:
         """Return one container's full description."""
-        row: dict[str, Any] = self.call("GET", f"/containers/{quote(container_id)}/json")
+        row: dict[str, Any] = self.call("GET", f"{container_path(container_id)}/json")
         return row
 
     def create_container(self, name: str | None, body: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +109,7 @@ class EngineClient:
     def act_on_container(self, container_id: str, verb: str) -> None:
         """Start, stop, restart or kill; a container already there is fine."""
         try:
-            self.call("POST", f"/containers/{quote(container_id)}/{verb}", seconds=120)
+            self.call("POST", f"{container_path(container_id)}/{verb}", seconds=120)
         except EngineRefused as error:
             if error.status != 304:
                 raise
@@ -96,7 +117,7 @@ class EngineClient:
     def remove_container(self, container_id: str, *, force: bool, volumes: bool) -> None:
         """Remove a container."""
         query = {"force": int(force), "v": int(volumes)}
-        self.call("DELETE", f"/containers/{quote(container_id)}", query=query, seconds=120)
+        self.call("DELETE", container_path(container_id), query=query, seconds=120)
 
     def list_images(self) -> list[dict[str, Any]]:
         """Return every image's row."""
@@ -105,7 +126,7 @@ class EngineClient:
 
     def remove_image(self, reference: str, *, force: bool) -> list[dict[str, str]]:
         """Remove an image; return what was untagged and deleted."""
-        path = f"/images/{quote(reference, safe='/:@')}"
+        path = image_path(reference)
         rows: list[dict[str, str]] = self.call("DELETE", path, query={"force": int(force)})
         return rows
 

@@ -89,6 +89,14 @@ class Reader:
             await self._tick.wait()
 
     async def _run(self) -> None:
+        try:
+            await self._read_while_wanted()
+        finally:
+            self._task = None
+            if self._wanted:  # somebody came while the last connections were closed
+                self.want(())
+
+    async def _read_while_wanted(self) -> None:
         async with AsyncEngineClient(self._socket) as engine:
             while self._wanted:
                 begun = time.monotonic()
@@ -101,7 +109,6 @@ class Reader:
                 async with self._tick:
                     self._tick.notify_all()
                 await asyncio.sleep(max(INTERVAL - (time.monotonic() - begun), 0.05))
-        self._task = None
 
 
 async def _read(engine: AsyncEngineClient, container_id: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 
 from accounts.api.sockets import Socket, parse
-from common.errors import AppError, Invalid
+from common.errors import AppError, Forbidden, Invalid
 from common.permissions import Permission
 from common.realtime import ALL_JOBS, environment_events, user_jobs
 from environments.figures import Reader
@@ -35,7 +35,9 @@ class LiveConsumer(Socket):
         await super().disconnect(code)
 
     async def allow(self) -> None:
-        """Look again at every environment that is listened to."""
+        """Look again at everything that is listened to."""
+        if ALL_JOBS in self._groups and not self.user.is_superuser:
+            raise Forbidden("Only administrators hear of every job.")
         for reference in {*self._groups.values(), *([self._stats[0]] if self._stats else [])}:
             if reference:
                 await self._door(reference, Permission.CONTAINER_VIEW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 import time
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from environments.models import Environment
 from environments.services import get_environment, translate
 from workloads.services import record_console
 
+log = logging.getLogger(__name__)
 BATCH_SECONDS = 0.05
 BATCH_BYTES = 64 * 1024
 HELD_BYTES = 1024 * 1024  # of log, before the engine's stream is left to wait
@@ -84,7 +86,7 @@ class LogsConsumer(ContainerSocket):
         query = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow), "tail": tail}
         if wish.get("since"):
             query["since"] = wish["since"]
-        row = await engine.call("GET", f"/containers/{self.ref}/json")
+        row = await engine.inspect_container(self.ref)
         self._lines: list[tuple[int, str, str]] = []
         self._held = 0
         self._news, self._room = asyncio.Event(), asyncio.Event()
@@ -207,8 +209,11 @@ class ConsoleConsumer(ContainerSocket):
         if self._console is None or self._engine is None:
             return
         if bytes_data:
-            self._console.writer.write(bytes_data)
-            await self._console.writer.drain()
+            try:
+                self._console.writer.write(bytes_data)
+                await self._console.writer.drain()
+            except ConnectionError:
+                log.debug("typed after the command ended")
             return
         try:
             size = parse(text_data).get("resize")
