@@ -94,6 +94,7 @@ class ContainerBulkView(InEnvironment):
     @extend_schema(request=shapes.BulkSerializer, responses={202: JobSerializer})
     def post(self, request: Request, **_: Any) -> Response:
         """Begin it; the answer is its job."""
+        self.environment(request, Permission.CONTAINER_VIEW)  # before anything is said of the body
         form = shapes.BulkSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         verb = form.validated_data["verb"]

@@ -18,6 +18,8 @@ ROUTES = (
     ("GET", "/containers/web/inspect"),
     ("POST", "/containers/web/start"),
     ("POST", "/containers/web/stop"),
+    ("POST", "/containers/bulk"),
+    ("GET", "/summary"),
     ("GET", "/images"),
     ("POST", "/images/pull"),
     ("DELETE", "/images/team/web:1"),
