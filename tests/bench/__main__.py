@@ -117,6 +117,24 @@ def docker_run(client: dict[str, str], mode: str) -> float:
     return median_ms(lambda: subprocess.run(command, env=client, check=True, capture_output=True))
 
 
+def start_to_exit(engine: EngineUnderTest) -> float:
+    """Return what start and wait take for containers that were created before."""
+    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}}
+    made = [engine.request("POST", "/containers/create", body)[1]["Id"] for _ in range(RUNS + 1)]
+    waiting = iter(made)
+
+    def run() -> None:
+        one = next(waiting)
+        status, answer = engine.request("POST", f"/containers/{one}/start")
+        assert status == 204, answer
+        engine.request("POST", f"/containers/{one}/wait")
+
+    result = median_ms(run)
+    for one in made:
+        engine.request("DELETE", f"/containers/{one}")
+    return result
+
+
 def api_cycle(engine: EngineUnderTest, mode: str) -> float:
     """Return what create, start, wait and remove take through the API."""
     body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": mode}}
@@ -144,6 +162,8 @@ def main() -> int:
             engine.docker("load", "-i", str(archive(layout, directory / "busybox.tar")))
             (directory / "runc").mkdir()
             peer = runc(directory / "runc")
+            ours = start_to_exit(engine)
+            rows.append(row("start and exit by API (none)", ours, "runc", peer))
             for mode in ("none", "bridge"):
                 ours = api_cycle(engine, mode)
                 rows.append(row(f"create, start, exit, remove by API ({mode})", ours, "runc", peer))
