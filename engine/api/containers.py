@@ -31,6 +31,7 @@ from engine.containers.stop import (
     stop_container,
     unpause_container,
 )
+from engine.containers.update import update_container
 from engine.core.clock import parse_since
 from engine.core.errors import InvalidArgument, NotFound
 
@@ -132,6 +133,14 @@ async def post_unpause(request: web.Request) -> web.Response:
     """Unpause."""
     await unpause_container(_deps(request), _container(request))
     return web.Response(status=204)
+
+
+@routes.post("/containers/{ref}/update")
+async def post_update(request: web.Request) -> web.Response:
+    """Change limits."""
+    container = _container(request)
+    warnings = await update_container(_deps(request), container, await read_json(request))
+    return json_response({"Warnings": warnings})
 
 
 @routes.post("/containers/{ref}/rename")

@@ -88,6 +88,8 @@ def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
     host["CgroupnsMode"] = host.get("CgroupnsMode") or "private"
     host["RestartPolicy"] = host.get("RestartPolicy") or {"Name": "no", "MaximumRetryCount": 0}
     host["RestartPolicy"]["Name"] = host["RestartPolicy"].get("Name") or "no"
+    # As much swap again as memory, when nothing is said; told, since `update` compares with it.
+    host["MemorySwap"] = host.get("MemorySwap") or 2 * (host.get("Memory") or 0)
     host["Runtime"] = host.get("Runtime") or "hythe"
     if host.get("MaskedPaths") is None:
         host["MaskedPaths"] = [] if host.get("Privileged") else list(options.MASKED_PATHS)

@@ -162,7 +162,6 @@ def resources(host: dict[str, Any]) -> ResourceSpec:
     pids = host.get("PidsLimit")
     return ResourceSpec(
         memory=memory or None,
-        # As the Docker Engine: as much swap again as memory, when nothing is said.
         memory_swap=(swap or memory * 2) if memory else None,
         memory_reservation=reservation or None,
         cpu_shares=int(host.get("CpuShares") or 0) or None,
