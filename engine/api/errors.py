@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from engine.api.keys import json_response
+from engine.api.streams import NoResponse
 from engine.core import errors
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ async def translate(
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         return answer(400, f"invalid JSON: {error}")
     except (ConnectionResetError, BrokenPipeError):
-        raise
+        # The client hung up in the middle: nobody is left to be answered, and nothing is wrong.
+        log.debug("%s %s: the client hung up", request.method, request.path)
+        request.protocol.force_close()
+        return NoResponse()
     except Exception as error:
         log.exception("%s %s failed", request.method, request.path)
         return answer(500, f"{type(error).__name__}: {error}")

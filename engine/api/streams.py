@@ -85,13 +85,15 @@ class JsonStream:
         return self._response
 
 
-class _TakenOver(web.StreamResponse):
-    """Stands for a connection that is no longer HTTP; nothing more is written to it."""
+class NoResponse(web.StreamResponse):
+    """Stands for a connection that is gone or no longer HTTP; nothing more is written to it."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
+        """Write nothing."""
         del request
 
     async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing."""
         del data
 
 
@@ -139,12 +141,12 @@ class TakenOver:
         if self.sock:
             self.sock.close()
         self._request.protocol.force_close()
-        return _TakenOver()
+        return NoResponse()
 
     def detached(self) -> web.StreamResponse:
         """Return what the route returns while the socket waits for its container."""
         self._request.protocol.force_close()
-        return _TakenOver()
+        return NoResponse()
 
 
 class Pending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -396,3 +397,17 @@ def test_events(engine):
         watch.terminate()
         watch.wait()
         watch.stdout.close()
+
+
+def test_a_client_that_hangs_up_is_no_error(engine, tmp_path):
+    """wait, logs and events that are given up in the middle leave no word in the engine's log."""
+    engine.docker("run", "-d", "--name", "left", "busybox", "sleep", "1000")
+    paths = ("/containers/left/wait", "/containers/left/logs?follow=1&stdout=1", "/events")
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(engine.settings.socket))
+            method = "POST" if path.endswith("wait") else "GET"
+            client.sendall(f"{method} {path} HTTP/1.1\r\nHost: engine\r\n\r\n".encode())
+            assert client.recv(16).startswith(b"HTTP/1.1 200")
+    engine.docker("rm", "-f", "left")
+    assert "Traceback" not in engine.log.read_text()
