@@ -9,7 +9,7 @@ from django.db import transaction
 
 from audit.services import Actor, record
 from common.errors import AppError, Missing
-from common.jobs import enqueue
+from common.jobs import cancel, enqueue
 from common.models import Job
 from common.permissions import Permission
 from environments.services import engine_of
@@ -176,6 +176,18 @@ def act_on_containers(
     )
     enqueue("workloads.tasks.bulk", job)
     return job
+
+
+def cancel_job(*, actor: Actor, job: Job) -> None:
+    """Ask for a job's end. Raises: Conflict(it is over)."""
+    cancel(job)
+    record(
+        actor=actor,
+        permission=Permission.JOB_CANCEL,
+        target=job.title,
+        environment=job.environment,
+        job=str(job.pk),
+    )
 
 
 @transaction.atomic

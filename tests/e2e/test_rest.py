@@ -91,3 +91,5 @@ def test_a_pull_that_hangs_can_be_cancelled(hythe):
             assert hythe.call("POST", f"/jobs/{job['id']}/cancel")[0] == 202
             assert finished(hythe, job["id"])["state"] == "cancelled"
     assert hythe.call("POST", f"/jobs/{job['id']}/cancel")[0] == 409
+    act = hythe.call("GET", "/activity")[1]["items"][0]
+    assert (act["permission"], act["target"]) == ("job.cancel", f"Pull {reference}")

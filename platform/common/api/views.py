@@ -17,7 +17,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.api.serializers import HealthSerializer, JobListSerializer, JobSerializer
-from common.jobs import cancel
 from common.models import Job
 from engine.client.client import EngineClient, EngineRefused, EngineUnreachable
 
@@ -57,7 +56,7 @@ class HealthView(APIView):
         return Response({**body, "engine": _engine_answers()})
 
 
-def _visible(request: Request) -> QuerySet[Job]:
+def visible_jobs(request: Request) -> QuerySet[Job]:
     """Return the jobs that the user may see: all of them, or the user's own."""
     jobs = Job.objects.select_related("user")
     user: Any = request.user  # an accounts.User; accounts stands above this app
@@ -70,7 +69,7 @@ class JobListView(APIView):
     @extend_schema(operation_id="jobs_list", responses=JobListSerializer)
     def get(self, request: Request) -> Response:
         """List."""
-        jobs = _visible(request)
+        jobs = visible_jobs(request)
         rows = JobSerializer(jobs[:LATEST], many=True).data
         return Response({"items": rows, "total": jobs.count()})
 
@@ -81,15 +80,4 @@ class JobView(APIView):
     @extend_schema(responses=JobSerializer)
     def get(self, request: Request, pk: str) -> Response:
         """Show."""
-        return Response(JobSerializer(get_object_or_404(_visible(request), pk=pk)).data)
-
-
-class JobCancelView(APIView):
-    """A job's early end."""
-
-    @extend_schema(request=None, responses={202: JobSerializer})
-    def post(self, request: Request, pk: str) -> Response:
-        """Ask for it."""
-        job = get_object_or_404(_visible(request), pk=pk)
-        cancel(job)
-        return Response(JobSerializer(job).data, 202)
+        return Response(JobSerializer(get_object_or_404(visible_jobs(request), pk=pk)).data)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.api.authentication import actor_of
 from common.api.serializers import JobSerializer
+from common.api.views import visible_jobs
 from common.errors import Missing
 from common.permissions import Permission
 from environments.api.views import InEnvironment
@@ -176,3 +179,14 @@ class ImageView(InEnvironment):
             force=_flag(request, "force"),
         )
         return Response(removed)
+
+
+class JobCancelView(APIView):
+    """A job's early end."""
+
+    @extend_schema(request=None, responses={202: JobSerializer})
+    def post(self, request: Request, pk: str) -> Response:
+        """Ask for it."""
+        job = get_object_or_404(visible_jobs(request), pk=pk)
+        services.cancel_job(actor=actor_of(request), job=job)
+        return Response(JobSerializer(job).data, 202)

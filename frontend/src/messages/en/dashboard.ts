@@ -10,6 +10,7 @@ const acts: Record<string, string> = {
   'container.console': 'opened a console in',
   'image.pull': 'pulled',
   'image.remove': 'removed the image',
+  'job.cancel': 'cancelled',
 }
 
 export const text = {
