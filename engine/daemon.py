@@ -21,6 +21,7 @@ from engine.api.keys import Services
 from engine.containers.deps import Containers
 from engine.containers.model import Container, State
 from engine.containers.options import DEFAULT_CAPABILITIES
+from engine.containers.sampler import Sampler
 from engine.containers.start import adopt_containers, settle
 from engine.core.errors import Conflict
 from engine.core.events import EventBus
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GROUP = "hythe"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 async def serve(settings: Settings) -> None:
@@ -48,7 +48,7 @@ async def serve(settings: Settings) -> None:
     with _only_daemon(settings):
         database = Database(settings.database)
         services = _build(settings, database)
-        await _open(settings, services, database)
+        await _open(settings, services)
         # A verb that was begun is finished, whether or not its client waits for it.
         runner = web.AppRunner(
             make_app(services),
@@ -111,12 +111,13 @@ def _build(settings: Settings, database: Database) -> Services:
     volumes.users = lambda name: [
         item.id
         for item in containers.by_id.values()
-        if any(mount.get("Name") == name for mount in item.document["Mounts"])
+        if any(plan["Type"] == "volume" and plan["Name"] == name for plan in item.document["Plan"])
     ]
-    return Services(settings, events, images, networks, volumes, runtime, containers)
+    sampler = Sampler(containers)
+    return Services(settings, events, images, networks, volumes, runtime, containers, sampler)
 
 
-async def _open(settings: Settings, services: Services, database: Database) -> None:
+async def _open(settings: Settings, services: Services) -> None:
     """Bring everything up in an order in which what ran before is found before it is needed."""
     containers = services.containers
     await services.runtime.open()
@@ -130,18 +131,9 @@ async def _open(settings: Settings, services: Services, database: Database) -> N
     await asyncio.to_thread(containers.snapshots.open, set(containers.by_id))
     running = await adopt_containers(containers)
     await services.networks.open(running.__contains__)
-    await settle(containers, boot=_first_since_boot(database))
+    await settle(containers)
+    services.runtime.sweep(containers.by_id)
     _sweep_directories(settings, containers)
-
-
-def _first_since_boot(database: Database) -> bool:
-    boot_id = BOOT_ID.read_text(encoding="ascii").strip()
-    rows = database.rows("SELECT value FROM facts WHERE name = 'boot-id'")
-    if rows and rows[0][0] == boot_id:
-        return False
-    with database.transaction() as connection:
-        connection.execute("INSERT OR REPLACE INTO facts VALUES ('boot-id', ?)", (boot_id,))
-    return True
 
 
 def _sweep_directories(settings: Settings, containers: Containers) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import json
+import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -14,15 +19,21 @@ from engine.api.streams import (
     JsonStream,
     Pending,
     TakenOver,
+    bridge,
+    detach_keys,
     read_filters,
     read_json,
 )
-from engine.containers import query
+from engine.api.versions import adapt_create, adapt_inspect, version_of
+from engine.containers import archive, query
+from engine.containers.commit import commit_container
 from engine.containers.create import create_container
+from engine.containers.links import remove_link
 from engine.containers.logs import LogQuery, read_logs
 from engine.containers.model import Verb
 from engine.containers.remove import remove_container
 from engine.containers.rename import rename_container
+from engine.containers.sampler import read_once
 from engine.containers.start import start_container
 from engine.containers.stop import (
     kill_container,
@@ -33,14 +44,14 @@ from engine.containers.stop import (
 )
 from engine.containers.update import update_container
 from engine.core.clock import parse_since
-from engine.core.errors import InvalidArgument, NotFound
+from engine.core.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from engine.runtime.runtime import Attachment
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
     from engine.containers.model import Container
 
 routes = web.RouteTableDef()
-INTERVAL = 1.0  # seconds between readings of a stats stream
 
 
 def _deps(request: web.Request) -> Containers:
@@ -64,20 +75,22 @@ def _number(request: web.Request, name: str) -> int | None:
 @routes.get("/containers/json")
 async def get_containers(request: web.Request) -> web.Response:
     """List."""
+    filters, limit = read_filters(request), _number(request, "limit") or 0
+    for name in ("since", "before"):  # their own parameters until version 1.24
+        if name in request.query:
+            filters[name] = [request.query[name]]
     rows = query.list_containers(
-        _deps(request),
-        everything=flag(request, "all"),
-        limit=_number(request, "limit") or 0,
-        filters=read_filters(request),
-        size=flag(request, "size"),
+        _deps(request), everything=flag(request, "all"), limit=limit, filters=filters
     )
+    if flag(request, "size"):
+        await asyncio.to_thread(query.add_sizes, _deps(request), rows)
     return json_response(rows)
 
 
 @routes.post("/containers/create")
 async def post_create(request: web.Request) -> web.Response:
     """Create."""
-    body = await read_json(request)
+    body = adapt_create(version_of(request), await read_json(request))
     container, warnings = await asyncio.shield(
         create_container(_deps(request), request.query.get("name"), body)
     )
@@ -87,8 +100,11 @@ async def post_create(request: web.Request) -> web.Response:
 @routes.get("/containers/{ref}/json")
 async def get_inspect(request: web.Request) -> web.Response:
     """Inspect."""
-    size = flag(request, "size")
-    return json_response(query.inspect_container(_deps(request), _container(request), size=size))
+    deps, container = _deps(request), _container(request)
+    document = await asyncio.to_thread(
+        query.inspect_container, deps, container, size=flag(request, "size")
+    )
+    return json_response(adapt_inspect(version_of(request), document))
 
 
 @routes.post("/containers/{ref}/start")
@@ -160,11 +176,12 @@ async def post_resize(request: web.Request) -> web.Response:
     return web.Response(status=200)
 
 
-@routes.delete("/containers/{ref}")
+@routes.delete("/containers/{ref:.+}")
 async def delete_container(request: web.Request) -> web.Response:
     """Remove."""
     if flag(request, "link"):
-        raise InvalidArgument("links are not supported by this engine")
+        remove_link(_deps(request), request.match_info["ref"])
+        return web.Response(status=204)
     await remove_container(
         _deps(request),
         _container(request),
@@ -177,22 +194,18 @@ async def delete_container(request: web.Request) -> web.Response:
 @routes.post("/containers/prune")
 async def post_prune(request: web.Request) -> web.Response:
     """Remove every container that does not run."""
-    deps, filters = _deps(request), read_filters(request)
-    until = parse_since(filters.pop("until")[0]) if "until" in filters else None
-    labels = {"label": filters.pop("label")} if "label" in filters else {}
-    if filters:
-        raise InvalidArgument(f"invalid filter '{next(iter(filters))}'")
-    states = ["created", "exited", "dead"]
-    rows = query.list_containers(
-        deps, everything=True, limit=0, filters={"status": states, **labels}, size=True
-    )
+    deps = _deps(request)
+    rows = query.prunable(deps, read_filters(request))
+    await asyncio.to_thread(query.add_sizes, deps, rows)
     freed, deleted = 0, []
     for row in rows:
-        if until is None or row["Created"] < until:
+        # One that was started meanwhile is no longer meant.
+        with contextlib.suppress(Conflict, NotFound):
             await remove_container(deps, deps.find(row["Id"]), force=False, volumes=False)
             freed += row["SizeRw"]
             deleted.append(row["Id"])
-    return json_response({"ContainersDeleted": deleted, "SpaceReclaimed": freed})
+    deps.events.publish("container", "prune", "", reclaimed=str(freed))
+    return json_response({"ContainersDeleted": deleted or None, "SpaceReclaimed": freed})
 
 
 @routes.post("/containers/{ref}/wait")
@@ -224,9 +237,11 @@ async def post_attach(request: web.Request) -> web.StreamResponse:
     deps, container = _deps(request), _container(request)
     terminal = bool(container.config.get("Tty"))
     wish = {name: flag(request, name) for name in ("stdin", "stdout", "stderr")}
-    modern = not terminal and request.match_info.get("version", "1.51") >= "1.42"
+    keys = detach_keys(request.query.get("detachKeys"))
+    container.require(Verb.ATTACH)
+    modern = not terminal and version_of(request) >= (1, 42)
     taken = TakenOver(request, MULTIPLEXED if modern else RAW)
-    if flag(request, "logs"):
+    if flag(request, "logs") and container.document["LogPath"]:
         async for piece in read_logs(
             container, LogQuery(stdout=wish["stdout"], stderr=wish["stderr"])
         ):
@@ -234,15 +249,53 @@ async def post_attach(request: web.Request) -> web.StreamResponse:
     deps.publish(container, "attach")
     if flag(request, "stream"):
         if container.running:
-            attachment = taken.attachment(**wish)
+            attachment = taken.attachment(**wish, keys=keys)
             try:
                 await container.running.attach(attachment)
             finally:
                 attachment.sock.close()
         else:
-            container.waiting_attachments.append(Pending(lambda: taken.attachment(**wish)))
+            make = partial(taken.attachment, **wish, keys=keys)
+            container.waiting_attachments.append(Pending(make))
             return taken.detached()
     return taken.response()
+
+
+@routes.get("/containers/{ref}/attach/ws")
+async def get_attach_websocket(request: web.Request) -> web.StreamResponse:
+    """Attach a websocket to the container's streams, without frames around the output."""
+    deps, container = _deps(request), _container(request)
+    container.require(Verb.ATTACH)
+    if container.running is None and not flag(request, "logs"):
+        raise Conflict(f"container {container.id} is not running")
+    wish = {name: flag(request, name) for name in ("stdin", "stdout", "stderr")}
+    keys = detach_keys(request.query.get("detachKeys"))
+    ours, theirs = socket.socketpair()
+    deps.publish(container, "attach")
+    websocket = web.WebSocketResponse()
+    await websocket.prepare(request)
+    try:
+        if flag(request, "logs") and container.document["LogPath"]:
+            wanted = LogQuery(stdout=wish["stdout"], stderr=wish["stderr"])
+            async for piece in read_logs(container, wanted, framed=False):
+                await websocket.send_bytes(piece)
+        if flag(request, "stream") and container.running:
+            attachment = Attachment(
+                theirs,
+                wish["stdin"],
+                wish["stdout"],
+                wish["stderr"],
+                detach_keys=keys,
+                framed=False,
+            )
+            await container.running.attach(attachment)
+            theirs.close()
+            await bridge(websocket, ours, text=version_of(request) < (1, 28))
+    finally:
+        ours.close()
+        theirs.close()
+    await websocket.close()
+    return websocket
 
 
 @routes.get("/containers/{ref}/logs")
@@ -252,7 +305,7 @@ async def get_logs(request: web.Request) -> web.StreamResponse:
     if not (flag(request, "stdout") or flag(request, "stderr")):
         raise InvalidArgument("Bad parameters: you must choose at least one stream")
     if not container.document["LogPath"]:
-        raise NotFound("configured logging driver does not support reading")
+        raise Unsupported("configured logging driver does not support reading")
     tail = request.query.get("tail") or "all"
     since, until = request.query.get("since"), request.query.get("until")
     try:
@@ -264,6 +317,7 @@ async def get_logs(request: web.Request) -> web.StreamResponse:
             until=parse_since(until) if until and until != "0" else 0,
             tail=int(tail) if tail.isdigit() else None,
             timestamps=flag(request, "timestamps"),
+            details=flag(request, "details"),
         )
     except ValueError as error:
         raise InvalidArgument(f"invalid value for since or until: {error}") from error
@@ -279,32 +333,115 @@ async def get_logs(request: web.Request) -> web.StreamResponse:
 @routes.get("/containers/{ref}/top")
 async def get_top(request: web.Request) -> web.Response:
     """Show the processes."""
-    return json_response(query.top(_container(request), request.query.get("ps_args") or ""))
+    arguments = request.query.get("ps_args") or "-ef"
+    rows = await asyncio.to_thread(query.top, _container(request), arguments)
+    _deps(request).publish(_container(request), "top")
+    return json_response(rows)
 
 
 @routes.get("/containers/{ref}/stats")
 async def get_stats(request: web.Request) -> web.StreamResponse:
     """Show figures, once or every second."""
     container = _container(request)
-    stream = flag(request, "stream", default=True)
-    once = flag(request, "one-shot")
-
-    def read(earlier: dict[str, Any] | None) -> dict[str, Any]:
-        running = container.running
-        return query.stats_row(container, running.stats() if running else None, earlier)
-
-    row = read(None)
-    if not stream:
-        if not once and container.running:
-            await asyncio.sleep(INTERVAL)
-            row = read(row)
-        return json_response(row)
+    if not flag(request, "stream", default=True):
+        pair = not flag(request, "one-shot")
+        return json_response(await read_once(container, pair=pair))
+    if flag(request, "one-shot"):
+        raise InvalidArgument("cannot have stream=true and one-shot=true")
     lines = JsonStream(request)
-    await lines.send(row)
-    while container.id in _deps(request).by_id:
-        try:
-            await asyncio.wait_for(container.removed.wait(), INTERVAL)
-        except TimeoutError:
-            row = read(row)
-            await lines.send(row)
+    async for row in request.app[SERVICES].sampler.watch(container):
+        await lines.send(row)
     return await lines.end()
+
+
+@routes.get("/hythe/stats")
+async def get_all_stats(request: web.Request) -> web.Response:
+    """Show the figures of every running container at once: an extension of the API."""
+    return json_response(await request.app[SERVICES].sampler.all())
+
+
+@routes.get("/containers/{ref}/changes")
+async def get_changes(request: web.Request) -> web.Response:
+    """Tell what differs from the image."""
+    rows = await asyncio.to_thread(archive.changed, _deps(request), _container(request))
+    return json_response(rows or None)
+
+
+@routes.get("/containers/{ref}/export")
+async def get_export(request: web.Request) -> web.StreamResponse:
+    """Send the whole root as a tar stream."""
+    async with archive.export(_deps(request), _container(request)) as tree:
+        return await _send_tar(request, tree, {})
+
+
+@routes.head("/containers/{ref}/archive")
+async def head_archive(request: web.Request) -> web.Response:
+    """Describe a path inside."""
+    found = await archive.stat_path(_deps(request), _container(request), _path(request))
+    return web.Response(headers=_path_stat(found))
+
+
+@routes.get("/containers/{ref}/archive", allow_head=False)
+async def get_archive(request: web.Request) -> web.StreamResponse:
+    """Send a path inside as a tar stream."""
+    path = _path(request)
+    async with archive.read_archive(_deps(request), _container(request), path) as (found, tree):
+        return await _send_tar(request, tree, _path_stat(found))
+
+
+@routes.put("/containers/{ref}/archive")
+async def put_archive(request: web.Request) -> web.Response:
+    """Unpack a tar stream into a directory inside."""
+    await archive.write_archive(
+        _deps(request),
+        _container(request),
+        _path(request),
+        request.content.iter_chunked(1 << 18),
+        keep_kinds=flag(request, "noOverwriteDirNonDir"),
+        copy_owner=flag(request, "copyUIDGID"),
+    )
+    return web.Response(status=200)
+
+
+def _path(request: web.Request) -> str:
+    path = request.query.get("path") or ""
+    if not path or "\0" in path:
+        raise InvalidArgument("Bad parameters: path cannot be empty")
+    return path
+
+
+def _path_stat(found: dict[str, Any]) -> dict[str, str]:
+    text = base64.b64encode(json.dumps(found).encode()).decode()
+    return {"X-Docker-Container-Path-Stat": text}
+
+
+async def _send_tar(
+    request: web.Request, tree: archive.Tree, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/x-tar", **headers})
+    await response.prepare(request)
+    async for piece in tree.pieces():
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+@routes.post("/commit")
+async def post_commit(request: web.Request) -> web.Response:
+    """Make an image of a container."""
+    values = request.query
+    deps = _deps(request)
+    container = deps.find(values.get("container") or "")
+    repository, tag = values.get("repo") or "", values.get("tag") or ""
+    name = f"{repository}:{tag}" if repository and tag else repository or None
+    image = await commit_container(
+        deps,
+        container,
+        name=name,
+        comment=values.get("comment") or "",
+        author=values.get("author") or "",
+        pause=flag(request, "pause", default=True),
+        changes=values.getall("changes", []),
+        given=await read_json(request),
+    )
+    return json_response({"Id": image.id}, status=201)

@@ -7,7 +7,8 @@ import asyncio
 from aiohttp import web
 
 from engine.api.keys import SERVICES, json_response
-from engine.api.streams import MULTIPLEXED, RAW, TakenOver, frame, read_json
+from engine.api.streams import MULTIPLEXED, RAW, TakenOver, detach_keys, frame, read_json
+from engine.api.versions import version_of
 from engine.containers.execs import create_exec, inspect_exec, start_exec
 from engine.core.errors import Conflict, EngineError, InvalidArgument
 
@@ -38,12 +39,14 @@ async def post_start_exec(request: web.Request) -> web.StreamResponse:
         raise Conflict(f"Error: Exec command {instance.id} has already run")
     config = instance.config
     terminal = bool(config.get("Tty"))
-    modern = not terminal and request.match_info.get("version", "1.51") >= "1.42"
+    keys = detach_keys(config.get("DetachKeys"))
+    modern = not terminal and version_of(request) >= (1, 42)
     taken = TakenOver(request, MULTIPLEXED if modern else RAW)
     attachment = taken.attachment(
         stdin=bool(config.get("AttachStdin")),
         stdout=bool(config.get("AttachStdout")),
         stderr=bool(config.get("AttachStderr")),
+        keys=keys,
     )
     try:
         await start_exec(deps, instance, (attachment,), console)

@@ -11,6 +11,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from engine.config import Settings
     from engine.containers.deps import Containers
+    from engine.containers.sampler import Sampler
     from engine.core.events import EventBus
     from engine.images.images import Images
     from engine.networks.networks import Networks
@@ -29,6 +30,7 @@ class Services:
     volumes: Volumes
     runtime: Runtime
     containers: Containers
+    sampler: Sampler
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ from engine.runtime.runtime import Attachment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PIECE = 1 << 16
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 
@@ -123,12 +125,14 @@ class TakenOver:
         found = transport.get_extra_info("socket")
         self.sock: socket.socket | None = socket.socket(fileno=os.dup(found.fileno()))
 
-    def attachment(self, *, stdin: bool, stdout: bool, stderr: bool) -> Attachment:
+    def attachment(
+        self, *, stdin: bool, stdout: bool, stderr: bool, keys: bytes = b""
+    ) -> Attachment:
         """Return what the runtime hands to the supervisor; the caller closes its socket."""
         if self.sock is None:
             raise ConnectionResetError("the connection was handed over already")
         sock, self.sock = self.sock, None
-        return Attachment(sock, stdin, stdout, stderr, self.prefix)
+        return Attachment(sock, stdin, stdout, stderr, self.prefix, keys)
 
     def send(self, data: bytes) -> None:
         """Write a last word before the connection ends."""
@@ -154,6 +158,50 @@ class Pending:
 
     def __init__(self, make: Callable[[], Attachment]) -> None:
         self.take = make
+
+
+_NAMED_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
+
+
+def detach_keys(text: str | None) -> bytes:
+    """Return the bytes of keys such as "ctrl-p,ctrl-q", Docker's default.
+
+    Raises: InvalidArgument(unknown key).
+    """
+    result = bytearray()
+    for word in (text or "ctrl-p,ctrl-q").split(","):
+        key = word.removeprefix("ctrl-")
+        if word != key and len(key) == 1 and key.isascii() and key.isalpha():
+            result.append(ord(key.lower()) - 96)
+        elif word != key and key in _NAMED_KEYS:
+            result.append(_NAMED_KEYS[key])
+        elif len(word) == 1 and word.isascii():
+            result += word.encode()
+        else:
+            raise InvalidArgument(f"Invalid detach keys ({text}) provided")
+    return bytes(result)
+
+
+async def bridge(websocket: web.WebSocketResponse, sock: socket.socket, *, text: bool) -> None:
+    """Carry bytes between a websocket and a process's socket until either ends."""
+    loop = asyncio.get_running_loop()
+    sock.setblocking(False)
+
+    async def inward() -> None:
+        async for message in websocket:
+            data = message.data
+            await loop.sock_sendall(sock, data.encode() if isinstance(data, str) else data)
+        sock.shutdown(socket.SHUT_WR)
+
+    typing = asyncio.ensure_future(inward())
+    try:
+        while data := await loop.sock_recv(sock, PIECE):
+            if text:
+                await websocket.send_str(data.decode(errors="replace"))
+            else:
+                await websocket.send_bytes(data)
+    finally:
+        typing.cancel()
 
 
 def frame(stream: int, data: bytes) -> bytes:

@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from engine.containers import options
-from engine.containers.model import Container, new_state
+from engine.containers.model import Container, State, new_state
+from engine.containers.mounts import describe, make_mounts, plan_mounts
+from engine.containers.remove import discard_container
 from engine.core import clock
-from engine.core.errors import Conflict, InvalidArgument
+from engine.core.errors import Conflict, InvalidArgument, NotFound
 from engine.core.ids import NAME, new_id, new_name
 
 if TYPE_CHECKING:
@@ -37,21 +39,21 @@ async def create_container(
     _inherit(config, image)
     if not (config.get("Entrypoint") or config.get("Cmd")):
         raise InvalidArgument("no command specified")
-    warnings = options.validate(config, host)
+    _read_endpoints(config, host, body.get("NetworkingConfig") or {})
+    warnings = options.validate(config, host, deps.runtime.group)
+    _name_others(deps, host)
     container_id = new_id()
     async with AsyncExitStack() as undo:
         chosen = _claim_name(deps, name, container_id)
         undo.callback(deps.by_name.pop, chosen, None)
-        config["Hostname"] = config.get("Hostname") or (
-            os.uname().nodename if host["NetworkMode"] == "host" else container_id[:12]
-        )
+        config["Hostname"] = config.get("Hostname") or _hostname(deps, host, container_id)
         undo.callback(deps.snapshots.remove, container_id)
         deps.snapshots.prepare(container_id, image.chain_id)
         directory = deps.settings.state / "containers" / container_id
         undo.callback(shutil.rmtree, directory, ignore_errors=True)
         directory.mkdir(parents=True, mode=0o710)
-        mounts = await asyncio.to_thread(_make_mounts, deps, config, host)
-        logs = options.log_options(host)[0]
+        plan = await asyncio.to_thread(plan_mounts, deps, config, host)
+        logs = options.log_options(host).kind
         entrypoint = config.get("Entrypoint") or []
         command = [*entrypoint, *(config.get("Cmd") or [])]
         container = Container(
@@ -64,13 +66,22 @@ async def create_container(
                 "Args": command[1:],
                 "Config": config,
                 "HostConfig": host,
-                "State": new_state(),
+                "State": new_state(health=config.get("Healthcheck")),
                 "RestartCount": 0,
-                "LogPath": str(directory / f"{container_id}-json.log") if logs else "",
-                "Mounts": mounts,
+                "LogPath": "" if logs == "none" else str(directory / f"{container_id}-json.log"),
+                "Plan": plan,
                 "NetworkSettings": _no_network(host["NetworkMode"]),
             }
         )
+        container.exited.set()
+        if any(item.get("Anonymous") for item in plan):
+            # Written down before they are made, so that a crash in between leaves none behind.
+            container.set_state(State.REMOVING)
+            deps.save(container)
+            undo.push_async_callback(discard_container, deps, container)
+        await asyncio.to_thread(make_mounts, deps, plan)
+        container.document["Mounts"] = [describe(item) for item in plan if item["Shown"]]
+        container.set_state(State.CREATED)
         deps.save(container)
         deps.by_id[container_id] = container
         undo.pop_all()
@@ -81,6 +92,9 @@ async def create_container(
 def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
     mode = host.get("NetworkMode") or "default"
     host["NetworkMode"] = "bridge" if mode == "default" else mode
+    host["UTSMode"] = host.get("UTSMode") or ""
+    host["PidMode"] = host.get("PidMode") or ""
+    host["UsernsMode"] = host.get("UsernsMode") or ""
     host["ShmSize"] = host.get("ShmSize") or options.DEFAULT_SHM
     host["LogConfig"] = {"Type": "json-file", "Config": {}, **(host.get("LogConfig") or {})}
     host["LogConfig"]["Type"] = host["LogConfig"]["Type"] or "json-file"
@@ -102,6 +116,11 @@ def _inherit(config: dict[str, Any], image: Image) -> None:
     """Fill in from the image what the request left open, as the Docker Engine merges them."""
     base = image.config.get("config") or {}
     # A new entrypoint makes the image's command meaningless, so it is not inherited then.
+    health, inherited_health = config.get("Healthcheck"), base.get("Healthcheck")
+    if health and not health.get("Test") and inherited_health:
+        # Only timings were given: the image's own test runs by them.
+        given = {key: value for key, value in health.items() if value}
+        config["Healthcheck"] = {**inherited_health, **given}
     if not config.get("Entrypoint"):
         if config.get("Entrypoint") is None:
             config["Entrypoint"] = base.get("Entrypoint")
@@ -141,33 +160,55 @@ def _claim_name(deps: Containers, name: str | None, container_id: str) -> str:
     raise Conflict("no free name was found")
 
 
-def _make_mounts(
-    deps: Containers, config: dict[str, Any], host: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Return Docker's Mounts, with volumes made and missing bind sources created."""
-    result = []
-    for item in options.mounts_wanted(config, host):
-        source, name, driver = item["Source"], "", ""
-        if item["Type"] == "volume":
-            volume = deps.volumes.ensure(source or None)
-            source, name, driver = volume.mountpoint, volume.name, "local"
-        elif item["Type"] == "bind" and not os.path.exists(source):
-            if not item.get("Create"):
-                raise InvalidArgument(f"bind source path does not exist: {source}")
-            os.makedirs(source)
-        mount = {
-            "Type": item["Type"],
-            "Source": source,
-            "Destination": item["Target"],
-            "Mode": ",".join(item["Options"]),
-            "RW": not item["ReadOnly"],
-            "Propagation": "rprivate" if item["Type"] == "bind" else "",
-        }
-        if name:
-            mount |= {"Name": name, "Driver": driver, "Anonymous": not item["Source"]}
-        result.append(mount)
-    return result
+def _read_endpoints(
+    config: dict[str, Any], host: dict[str, Any], networking: dict[str, Any]
+) -> None:
+    """Judge NetworkingConfig, and take a hardware address from where newer clients put it."""
+    if config.get("NetworkDisabled"):
+        host["NetworkMode"] = "none"
+    for name, endpoint in (networking.get("EndpointsConfig") or {}).items():
+        if name not in (host["NetworkMode"], "default"):
+            raise NotFound.network(name)
+        endpoint = endpoint or {}
+        addresses = endpoint.get("IPAMConfig") or {}
+        if addresses.get("IPv4Address") or addresses.get("IPv6Address"):
+            raise InvalidArgument(
+                "invalid config for network bridge: invalid endpoint settings:\nuser specified IP "
+                "address is supported on user defined networks only"
+            )
+        if endpoint.get("Aliases"):
+            raise InvalidArgument(
+                "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped "
+                "alias is supported only for containers in user defined networks"
+            )
+        if mac := endpoint.get("MacAddress"):
+            if config.get("MacAddress") not in (None, "", mac):
+                raise InvalidArgument(
+                    "the container-wide MAC address must match the endpoint-specific MAC address "
+                    "for the main network, or should be left empty"
+                )
+            config["MacAddress"] = mac
+
+
+def _name_others(deps: Containers, host: dict[str, Any]) -> None:
+    """Write the IDs of other containers for the names that namespaces and links were asked by."""
+    for field in ("NetworkMode", "PidMode", "IpcMode"):
+        if (host.get(field) or "").startswith("container:"):
+            other = deps.find(host[field].partition(":")[2])
+            host[field] = f"container:{other.id}"
+    for link in host.get("Links") or ():
+        deps.find(link.partition(":")[0])
+
+
+def _hostname(deps: Containers, host: dict[str, Any], container_id: str) -> str:
+    mode = host["NetworkMode"]
+    if mode.startswith("container:"):
+        return str(deps.find(mode.partition(":")[2]).config["Hostname"])
+    if "host" in (mode, host.get("UTSMode")):
+        return os.uname().nodename
+    return container_id[:12]
 
 
 def _no_network(mode: str) -> dict[str, Any]:
-    return {"Bridge": "", "SandboxID": "", "Ports": {}, "Networks": {mode: {"IPAddress": ""}}}
+    networks = {} if mode.startswith("container:") else {mode: {"IPAddress": ""}}
+    return {"Bridge": "", "SandboxID": "", "Ports": {}, "Networks": networks}

@@ -67,6 +67,11 @@ class Containers:
             raise Conflict.name_in_use(name, holder)
         self.by_name[name] = container_id
 
+    def cgroup_of(self, container: Container) -> str:
+        """Return the name of a container's group below every hierarchy's root."""
+        parent = str(container.host_config.get("CgroupParent") or "")
+        return self.runtime.cgroup_of(container.id, parent)
+
     def save(self, container: Container) -> None:
         """Write a container's document down."""
         self.table.save(container.id, container.name, container.document)

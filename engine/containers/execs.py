@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import options
+from engine.containers import limits, options
+from engine.containers.background import in_background
 from engine.containers.model import Container, Exec, Verb
-from engine.containers.start import in_background
 from engine.core.errors import Conflict, InvalidArgument, StartFailed
 from engine.core.ids import new_id
 from engine.kernel.process import CAPABILITIES
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
     from engine.containers.deps import Containers
     from engine.runtime.runtime import Attachment
 
+KEPT = 300.0  # seconds for which an exec that has ended can still be asked for its code
+
 
 def create_exec(deps: Containers, container: Container, config: dict[str, Any]) -> Exec:
     """Remember what is to be run. Raises: Conflict(not running) · InvalidArgument(no command)."""
     container.require(Verb.EXEC)
     if not config.get("Cmd"):
         raise InvalidArgument("No exec command specified")
+    working = config.get("WorkingDir") or "/"
+    if not working.startswith("/"):
+        raise InvalidArgument(f"the working directory {working!r} needs to be an absolute path")
+    for item in config.get("Env") or ():
+        if not item or item.startswith("="):
+            raise InvalidArgument(f"invalid environment variable: {item}")
     instance = Exec(new_id(), container, config)
     container.execs[instance.id] = instance
     deps.execs[instance.id] = instance
@@ -52,7 +61,7 @@ async def start_exec(
     try:
         instance.running = await container.running.exec(
             instance.id,
-            _process_spec(container, config, console_size),
+            process_spec(container, config, console_size),
             attachments,
             privileged=privileged,
         )
@@ -69,13 +78,20 @@ async def _watch(deps: Containers, instance: Exec) -> None:
     deps.publish(
         instance.container, "exec_die", execID=instance.id, exitCode=str(instance.exit_code)
     )
+    asyncio.get_running_loop().call_later(KEPT, _forget, deps, instance)
 
 
-def _process_spec(
+def _forget(deps: Containers, instance: Exec) -> None:
+    deps.execs.pop(instance.id, None)
+    instance.container.execs.pop(instance.id, None)
+
+
+def process_spec(
     container: Container, config: dict[str, Any], console_size: tuple[int, int] | None
 ) -> ProcessSpec:
+    """Return the process that Docker's exec configuration asks for."""
     host = container.host_config
-    no_new_privileges, seccomp = options.security(host)
+    security = options.security(host)
     terminal = bool(config.get("Tty"))
     names = {item.split("=", 1)[0] for item in config.get("Env") or ()}
     env = [item for item in container.config["Env"] if item.split("=", 1)[0] not in names]
@@ -93,9 +109,10 @@ def _process_spec(
         stdin_once=True,
         console_size=console_size,
         capabilities=CAPABILITIES if config.get("Privileged") else options.capabilities(host),
-        no_new_privileges=no_new_privileges,
-        seccomp=None if config.get("Privileged") else seccomp,
-        rlimits=options.rlimits(host),
+        no_new_privileges=security.no_new_privileges,
+        seccomp=None if config.get("Privileged") else security.seccomp,
+        apparmor=None if config.get("Privileged") else security.apparmor,
+        rlimits=limits.rlimits(host),
         oom_score_adj=int(host.get("OomScoreAdj") or 0),
     )
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import json
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.core.clock import parse
 from engine.kernel.inotify import Watch
@@ -30,12 +34,15 @@ class LogQuery:
     until: float = 0
     tail: int | None = None
     timestamps: bool = False
+    details: bool = False
 
 
-async def read_logs(container: Container, query: LogQuery) -> AsyncIterator[bytes]:
+async def read_logs(
+    container: Container, query: LogQuery, *, framed: bool = True
+) -> AsyncIterator[bytes]:
     """Yield log output in Docker's wire format: frames, or raw text with a terminal."""
     path = container.document["LogPath"]
-    terminal = bool(container.config.get("Tty"))
+    terminal = bool(container.config.get("Tty")) or not framed
     files = await asyncio.to_thread(_open_files, path)
     try:
         skip = await asyncio.to_thread(_offsets, files, query.tail)
@@ -116,18 +123,28 @@ def _rotated(path: str, file: int) -> bool:
 
 def _open_files(path: str) -> list[int]:
     """Open the rotated files and the current one, oldest first."""
-    paths = [path]
+    names = [path]
     number = 1
-    while os.path.exists(f"{path}.{number}"):
-        paths.insert(0, f"{path}.{number}")
+    while any(os.path.exists(f"{path}.{number}{ending}") for ending in ("", ".gz")):
+        names.insert(0, f"{path}.{number}")
         number += 1
     files = []
-    for name in paths:
+    for name in names:
         try:
             files.append(os.open(name, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
-            continue
+            # Compressed, or being renamed just now: then its lines come with the next file.
+            with contextlib.suppress(FileNotFoundError):
+                files.append(_inflate(f"{name}.gz"))
     return files
+
+
+def _inflate(path: str) -> int:
+    """Return a descriptor of a compressed file's content; it exists only as long as it is open."""
+    with gzip.open(path, "rb") as source, tempfile.TemporaryFile() as target:
+        shutil.copyfileobj(source, target, CHUNK)
+        target.flush()
+        return os.dup(target.fileno())
 
 
 def _offsets(files: list[int], tail: int | None) -> list[int | None]:
@@ -186,6 +203,9 @@ def _format(data: bytes, query: LogQuery, terminal: bool) -> tuple[bytes, bool]:
         if not (query.stderr if stream == 2 else query.stdout):
             continue
         text = line["log"].encode()
+        if query.details:
+            pairs = (line.get("attrs") or {}).items()
+            text = ",".join(f"{key}={value}" for key, value in sorted(pairs)).encode() + b" " + text
         if query.timestamps:
             text = moment.encode() + b" " + text
         if not terminal:
@@ -194,7 +214,7 @@ def _format(data: bytes, query: LogQuery, terminal: bool) -> tuple[bytes, bool]:
     return b"".join(result), False
 
 
-def _records(data: bytes) -> Iterator[dict[str, str]]:
+def _records(data: bytes) -> Iterator[dict[str, Any]]:
     for line in data.splitlines():
         try:
             yield json.loads(line)

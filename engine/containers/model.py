@@ -39,6 +39,7 @@ class Verb(StrEnum):
     EXEC = "exec"
     REMOVE = "remove"
     RESIZE = "resize"
+    ATTACH = "attach"
 
 
 _RUNS = frozenset({State.RUNNING, State.PAUSED})
@@ -52,6 +53,7 @@ ALLOWED: dict[Verb, frozenset[State]] = {
     Verb.EXEC: frozenset({State.RUNNING}),
     Verb.REMOVE: frozenset({State.CREATED, State.EXITED, State.DEAD, State.RESTARTING}),
     Verb.RESIZE: _RUNS,
+    Verb.ATTACH: frozenset({State.CREATED, State.RUNNING, State.EXITED}),
 }
 
 
@@ -67,6 +69,12 @@ def _refusal(verb: Verb, state: State, container_id: str) -> Exception:
         return Conflict(f"Container {container_id} is not paused")
     if verb is Verb.EXEC and state is State.PAUSED:
         return Conflict(f"container {container_id} is paused, unpause the container before exec")
+    if verb is Verb.ATTACH and state is State.PAUSED:
+        return Conflict(f"container {container_id} is paused, unpause the container before attach")
+    if verb is Verb.ATTACH and state is State.RESTARTING:
+        return Conflict(
+            f"container {container_id} is restarting, wait until the container is running"
+        )
     if verb is Verb.KILL:
         return Conflict(f"cannot kill container: {short}: container {container_id} is not running")
     return Conflict(f"container {container_id} is not running")
@@ -77,14 +85,16 @@ class Container:
     """One container: its document, and what exists of it now.
 
     Shape: `document` has the keys Id, Name (without slash), Created, Image (ID), ImageName, Path,
-           Args, Config, HostConfig, State, RestartCount, LogPath, Mounts, NetworkSettings.
+           Args, Config, HostConfig, State, RestartCount, LogPath, Mounts, NetworkSettings; and
+           Plan (see `engine.containers.mounts`), StoppedByHand, RestartDelay of its own.
     """
 
     document: dict[str, Any]
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     running: RunningContainer | None = None
     execs: dict[str, Exec] = field(default_factory=dict)
-    stopped_by_hand: bool = False
+    health: asyncio.Task[None] | None = None
+    restarts: int = 0  # restarts under way
     restart_timer: asyncio.TimerHandle | None = None
     exited: asyncio.Event = field(default_factory=asyncio.Event)
     next_exit: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,6 +128,15 @@ class Container:
         return State(self.document["State"]["Status"])
 
     @property
+    def stopped_by_hand(self) -> bool:
+        """Tell whether somebody asked for the last end, which restart policies respect."""
+        return bool(self.document.get("StoppedByHand"))
+
+    @stopped_by_hand.setter
+    def stopped_by_hand(self, value: bool) -> None:
+        self.document["StoppedByHand"] = value
+
+    @property
     def is_running(self) -> bool:
         """Tell whether processes of it exist."""
         return self.state in _RUNS
@@ -147,9 +166,9 @@ class Container:
         return {**(self.config.get("Labels") or {}), "image": image, "name": self.name, **more}
 
 
-def new_state() -> dict[str, Any]:
-    """Return Docker's State of a container that never ran."""
-    return {
+def new_state(health: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return Docker's State of a container that never ran; `health` is its health check."""
+    state: dict[str, Any] = {
         "Status": State.CREATED.value,
         "Running": False,
         "Paused": False,
@@ -162,6 +181,15 @@ def new_state() -> dict[str, Any]:
         "StartedAt": ZERO,
         "FinishedAt": ZERO,
     }
+    if has_health_check(health):
+        state["Health"] = {"Status": "starting", "FailingStreak": 0, "Log": []}
+    return state
+
+
+def has_health_check(health: dict[str, Any] | None) -> bool:
+    """Tell whether Docker's Healthcheck says anything to run."""
+    test = (health or {}).get("Test") or []
+    return bool(test) and test[0] != "NONE"
 
 
 @dataclass

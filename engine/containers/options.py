@@ -9,14 +9,14 @@ import json
 import os
 import re
 import signal
-import stat
+from dataclasses import dataclass
 from typing import Any
 
+from engine.containers import limits
+from engine.containers.mounts import mounts_wanted
 from engine.core.errors import InvalidArgument, Unsupported
-from engine.kernel.mount import Mount
 from engine.kernel.process import CAPABILITIES
 from engine.networks.model import PortBinding
-from engine.supervisor.spec import ResourceSpec
 
 DEFAULT_CAPABILITIES = tuple(
     f"CAP_{name}"
@@ -40,34 +40,18 @@ MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-DEFAULT_PIDS = 4096  # a fork bomb must not take the machine with it
-MINIMUM_MEMORY = 6 * 1024 * 1024
+INIT = "/usr/bin/tini-static"  # reaps orphans as a container's first process
 DEFAULT_SHM = 64 * 1024 * 1024
 
-# Fields of HostConfig that need what this engine does not have; refused unless empty.
-_REFUSED = (
-    "Links",
-    "VolumesFrom",
-    "DeviceRequests",
-    "CpuRealtimePeriod",
-    "CpuRealtimeRuntime",
-    "BlkioWeight",
-    "BlkioWeightDevice",
-    "BlkioDeviceReadBps",
-    "BlkioDeviceWriteBps",
-    "BlkioDeviceReadIOps",
-    "BlkioDeviceWriteIOps",
-    "StorageOpt",
-    "OomKillDisable",
-    "CgroupParent",
-    "VolumeDriver",
-    "KernelMemoryTCP",
-)
 _SYSCTLS = re.compile(
     r"net\..+|fs\.mqueue\..+|kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|"
     r"shm_rmid_forced|domainname)"
 )
 _SIGNALS = {item.name: int(item) for item in signal.Signals}
+_SIGNALS |= {f"SIGRTMIN+{step}": signal.SIGRTMIN + step for step in range(16)}
+_SIGNALS |= {f"SIGRTMAX-{step}": signal.SIGRTMAX - step for step in range(15)}
+_HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?")
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 
 
 def signal_number(text: str | int | None, default: str = "SIGTERM") -> int:
@@ -83,21 +67,32 @@ def signal_number(text: str | int | None, default: str = "SIGTERM") -> int:
     return number
 
 
-def validate(config: dict[str, Any], host: dict[str, Any]) -> list[str]:
-    """Judge a whole request; return warnings. Raises: InvalidArgument, Unsupported."""
-    for name in _REFUSED:
-        if host.get(name):
-            raise Unsupported(f"HostConfig.{name} is not supported by this engine")
-    for name in ("PidMode", "IpcMode", "UTSMode", "CgroupnsMode", "UsernsMode"):
-        allowed = {"", "host", "private"} | ({"shareable", "none"} if name == "IpcMode" else set())
-        if name == "UsernsMode":
-            allowed = {"", "host"}
-        if (host.get(name) or "") not in allowed:
-            raise Unsupported(f"HostConfig.{name} {host[name]!r} is not supported by this engine")
-    if host.get("Runtime") not in (None, "", "hythe", "runc"):
-        raise InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
-    if host.get("Isolation") not in (None, "", "default"):
-        raise InvalidArgument(f"invalid isolation {host['Isolation']!r} on linux")
+def validate(config: dict[str, Any], host: dict[str, Any], group: str) -> list[str]:
+    """Judge a whole request; return warnings. Raises: InvalidArgument, Unsupported.
+
+    `group` is the cgroup below which the container will have its own. After: limits that this
+    kernel cannot hold are taken out of `host`, each with a warning.
+    """
+    _check_process(config)
+    _check_platform(config, host)
+    check_modes(config, host)
+    limits.resources(host)
+    limits.rlimits(host)
+    warnings = limits.discard_unsupported(host, group)
+    capabilities(host)
+    security(host)
+    mounts_wanted(config, host)
+    restart_policy(host)
+    log_options(host)
+    sysctls(host)
+    port_bindings(config, host)
+    check_health(config.get("Healthcheck"))
+    if host.get("NetworkMode") == "host" and host.get("PortBindings"):
+        warnings.append("Published ports are discarded when using host network mode")
+    return warnings
+
+
+def _check_process(config: dict[str, Any]) -> None:
     if config.get("StopSignal"):
         signal_number(config["StopSignal"])
     working = config.get("WorkingDir") or ""
@@ -108,97 +103,112 @@ def validate(config: dict[str, Any], host: dict[str, Any]) -> list[str]:
     for item in config.get("Env") or ():
         if not item or item.startswith("="):
             raise InvalidArgument(f"invalid environment variable: {item}")
-    resources(host)
-    capabilities(host)
-    security(host)
-    mounts_wanted(config, host)
-    restart_policy(host)
-    log_options(host)
-    sysctls(host)
-    devices(host)
-    port_bindings(config, host)
-    return _warnings(host)
+    hostname = config.get("Hostname") or ""
+    if hostname and not (_HOSTNAME.fullmatch(hostname) and len(hostname) <= 63):
+        raise InvalidArgument(f"invalid hostname format: {hostname}")
+    if (mac := config.get("MacAddress")) and not _MAC.fullmatch(mac):
+        raise InvalidArgument(f"{mac} is not a valid mac address")
+    for port in config.get("ExposedPorts") or ():
+        parse_port(port)
 
 
-def _warnings(host: dict[str, Any]) -> list[str]:
-    if host.get("NetworkMode") == "host" and host.get("PortBindings"):
-        return ["Published ports are discarded when using host network mode"]
-    return []
+_WINDOWS = ("CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth", "CredentialSpec")
 
 
-def resources(host: dict[str, Any]) -> ResourceSpec:
-    """Return the limits. Raises: InvalidArgument, in Docker's words."""
-    memory = int(host.get("Memory") or 0)
-    swap = int(host.get("MemorySwap") or 0)
-    reservation = int(host.get("MemoryReservation") or 0)
-    if memory and memory < MINIMUM_MEMORY:
-        raise InvalidArgument("Minimum memory limit allowed is 6MB")
-    if swap > 0 and not memory:
+def _check_platform(config: dict[str, Any], host: dict[str, Any]) -> None:
+    """Refuse what this platform, or a driver that is not here, would have to do."""
+    for name in _WINDOWS:
+        if host.get(name):
+            raise InvalidArgument(f"invalid option: {name} is only supported on Windows")
+    if config.get("ArgsEscaped"):
+        raise InvalidArgument("invalid option: ArgsEscaped is only supported on Windows")
+    if host.get("Runtime") not in (None, "", "hythe", "runc"):
+        raise InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
+    if host.get("Isolation") not in (None, "", "default"):
+        raise InvalidArgument(f"invalid isolation {host['Isolation']!r} on linux")
+    for request in host.get("DeviceRequests") or ():
+        wanted = " ".join(f"[{' '.join(words)}]" for words in request.get("Capabilities") or ())
         raise InvalidArgument(
-            "You should always set the Memory limit when using Memoryswap limit, see usage"
+            f'could not select device driver "{request.get("Driver") or ""}" with capabilities: '
+            f"[{wanted}]"
         )
-    if 0 < swap < memory:
-        raise InvalidArgument(
-            "Minimum memoryswap limit should be larger than memory limit, see usage"
+    if host.get("StorageOpt"):
+        raise Unsupported(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
         )
-    if memory and reservation > memory:
-        raise InvalidArgument(
-            "Minimum memory limit can not be less than memory reservation limit, see usage"
-        )
-    nano = int(host.get("NanoCpus") or 0)
-    quota, period = int(host.get("CpuQuota") or 0), int(host.get("CpuPeriod") or 0)
-    if nano:
-        if quota or period:
+    for key in host.get("Annotations") or ():
+        if not key:
             raise InvalidArgument(
-                "Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set."
+                "invalid Annotation: the empty string is not permitted as an annotation key"
             )
-        available = os.cpu_count() or 1
-        if nano < 0 or nano > available * 1_000_000_000:
-            raise InvalidArgument(
-                f"range of CPUs is from 0.01 to {available}.00, as there are only "
-                f"{available} CPUs available"
-            )
-        period, quota = 100_000, nano * 100_000 // 1_000_000_000
-    pids = host.get("PidsLimit")
-    return ResourceSpec(
-        memory=memory or None,
-        memory_swap=(swap or memory * 2) if memory else None,
-        memory_reservation=reservation or None,
-        cpu_shares=int(host.get("CpuShares") or 0) or None,
-        cpu_quota=quota or None,
-        cpu_period=period or None,
-        cpuset_cpus=host.get("CpusetCpus") or None,
-        cpuset_mems=host.get("CpusetMems") or None,
-        pids=DEFAULT_PIDS if not pids else int(pids),
-        devices=(
-            *(f"{_kind(d)} {access}" for d, _, access in devices(host)),
-            *(host.get("DeviceCgroupRules") or ()),
-        ),
-    )
+    adjust = host.get("OomScoreAdj") or 0
+    if not -1000 <= adjust <= 1000:
+        raise InvalidArgument(f"Invalid value {adjust}, range for oom score adj is [-1000, 1000]")
+    if int(host.get("ShmSize") or 0) < 0:
+        raise InvalidArgument("SHM size can not be less than 0")
+    parent = host.get("CgroupParent") or ""
+    if ".." in parent.split("/"):
+        raise InvalidArgument(f"invalid cgroup parent: {parent}")
+    if host.get("Init") and (host.get("PidMode") or "").startswith(("host", "container:")):
+        return
+    if host.get("Init") and not os.access(INIT, os.X_OK):
+        raise Unsupported(f"--init needs {INIT}: install the package tini")
 
 
-def _kind(path: str) -> str:
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise InvalidArgument(
-            f"error gathering device information while adding custom device "
-            f'"{path}": no such file or directory'
-        ) from error
-    letter = "b" if stat.S_ISBLK(found.st_mode) else "c"
-    return f"{letter} {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+_MODES = {
+    "PidMode": ("PID", ("", "private", "host"), True),
+    "IpcMode": ("IPC", ("", "private", "host", "shareable", "none"), True),
+    "UTSMode": ("UTS", ("", "private", "host"), False),
+    "CgroupnsMode": ("cgroup namespace", ("", "private", "host"), False),
+    "UsernsMode": ("user namespace", ("", "private", "host"), False),
+}
 
 
-def devices(host: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
-    """Return (host path, container path, access) of each device asked for."""
-    return tuple(
+def check_modes(config: dict[str, Any], host: dict[str, Any]) -> None:
+    """Judge whose namespaces are to be used. Raises: InvalidArgument, in Docker's words."""
+    for name, (words, allowed, joins) in _MODES.items():
+        mode = host.get(name) or ""
+        other = mode.partition(":")[2] if joins and mode.startswith("container:") else ""
+        if mode not in allowed and not other:
+            raise InvalidArgument(f"invalid {words} mode: {mode}")
+    network = host.get("NetworkMode") or ""
+    if host.get("UTSMode") == "host" and config.get("Hostname"):
+        raise InvalidArgument("conflicting options: hostname and the UTS mode")
+    if host.get("Links") and network not in ("", "default", "bridge"):
+        raise InvalidArgument("conflicting options: host type networking can't be used with links")
+    if not network.startswith("container:"):
+        return
+    if not network.partition(":")[2]:
+        raise InvalidArgument("invalid container format container:<name|id>")
+    for words, value in (
+        ("hostname and the network mode", config.get("Hostname")),
+        ("dns and the network mode", host.get("Dns")),
+        ("custom host-to-IP mapping and the network mode", host.get("ExtraHosts")),
+        ("mac-address and the network mode", config.get("MacAddress")),
         (
-            item["PathOnHost"],
-            item.get("PathInContainer") or item["PathOnHost"],
-            item.get("CgroupPermissions") or "rwm",
-        )
-        for item in host.get("Devices") or ()
-    )
+            "port publishing and the container type network mode",
+            host.get("PortBindings") or host.get("PublishAllPorts"),
+        ),
+        ("port exposing and the container type network mode", config.get("ExposedPorts")),
+    ):
+        if value:
+            raise InvalidArgument(f"conflicting options: {words}")
+
+
+def check_health(health: dict[str, Any] | None) -> None:
+    """Judge a health check. Units: nanoseconds. Raises: InvalidArgument."""
+    if not health:
+        return
+    words = {"Interval": "interval", "Timeout": "timeout", "StartPeriod": "start period"}
+    for name, shown in {**words, "StartInterval": "start interval"}.items():
+        value = int(health.get(name) or 0)
+        if value < 0 or 0 < value < 1_000_000:
+            raise InvalidArgument(f"{shown.capitalize()} in Healthcheck cannot be less than 1ms")
+    if int(health.get("Retries") or 0) < 0:
+        raise InvalidArgument("Retries in Healthcheck cannot be negative")
+    test = health.get("Test") or []
+    if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
+        raise InvalidArgument(f"Unknown type {test[0]!r} in Healthcheck (try CMD)")
 
 
 def capabilities(host: dict[str, Any]) -> tuple[str, ...]:
@@ -224,26 +234,48 @@ def _capability(text: str) -> str:
     return name
 
 
-def security(host: dict[str, Any]) -> tuple[bool, str | None]:
-    """Return (no_new_privileges, seccomp profile or None for unconfined)."""
+@dataclass(frozen=True)
+class Security:
+    """What SecurityOpt asks for; `seccomp` is "default", a profile as JSON, None unconfined."""
+
+    no_new_privileges: bool
+    seccomp: str | None
+    apparmor: str | None = None
+
+
+def security(host: dict[str, Any]) -> Security:
+    """Read SecurityOpt. Raises: InvalidArgument · Unsupported(AppArmor is not here)."""
     no_new, profile = False, None if host.get("Privileged") else "default"
+    apparmor = None
     for option in host.get("SecurityOpt") or ():
-        key, _, value = option.replace(":", "=", 1).partition("=")
+        separator = "=" if "=" in option else ":"
+        key, _, value = option.partition(separator)
         if key == "no-new-privileges":
-            no_new = value in ("", "true")
+            if value not in ("", "true", "false"):
+                raise InvalidArgument(f"invalid --security-opt 2: {option!r}")
+            no_new = value != "false"
         elif key == "seccomp":
-            if value not in ("unconfined", "builtin"):
-                try:
-                    json.loads(value)
-                except ValueError as error:
-                    message = f"Decoding seccomp profile failed: {error}"
-                    raise InvalidArgument(message) from error
-            profile = {"unconfined": None, "builtin": "default"}.get(value, value)
-        elif key in ("label", "apparmor") and value in ("disable", "unconfined"):
-            continue  # neither is on here, so there is nothing to switch off
+            profile = _seccomp(value)
+        elif key == "apparmor":
+            if value != "unconfined" and not os.path.isdir("/sys/module/apparmor"):
+                raise Unsupported(f"apparmor={value}: this kernel runs without AppArmor")
+            apparmor = None if value == "unconfined" else value
+        elif key == "label" and value == "disable":
+            continue  # SELinux labels are never set, so there is nothing to switch off
         else:
-            raise InvalidArgument(f"invalid --security-opt: {option!r}")
-    return no_new, profile
+            raise InvalidArgument(f"invalid --security-opt 2: {option!r}")
+    return Security(no_new, profile, apparmor)
+
+
+def _seccomp(value: str) -> str | None:
+    if value in ("unconfined", "builtin"):
+        return None if value == "unconfined" else "default"
+    try:
+        if not isinstance(json.loads(value), dict):
+            raise InvalidArgument("Decoding seccomp profile failed: an object was expected")
+    except ValueError as error:
+        raise InvalidArgument(f"Decoding seccomp profile failed: {error}") from error
+    return value
 
 
 def restart_policy(host: dict[str, Any]) -> tuple[str, int]:
@@ -261,20 +293,74 @@ def restart_policy(host: dict[str, Any]) -> tuple[str, int]:
     return name, count
 
 
-def log_options(host: dict[str, Any]) -> tuple[bool, int | None, int]:
-    """Return (whether to log, bytes per file, files). Raises: InvalidArgument."""
+@dataclass(frozen=True)
+class LogOptions:
+    """Where output goes: `kind` "json-file", "local" or "none".
+
+    Units: `size` in bytes per file, None never rotates; `extras` says which labels and variables
+    go with each line.
+    """
+
+    kind: str
+    size: int | None
+    files: int
+    compress: bool
+    extras: dict[str, str]
+
+
+_LOG_DEFAULTS = {
+    "json-file": {"max-size": "-1", "max-file": "1", "compress": "false"},
+    "local": {"max-size": "20m", "max-file": "5", "compress": "true"},
+    "none": {},
+}
+_LOG_EXTRAS = ("labels", "labels-regex", "env", "env-regex", "tag")
+
+
+def log_options(host: dict[str, Any]) -> LogOptions:
+    """Read LogConfig. Raises: InvalidArgument."""
     log = host.get("LogConfig") or {}
-    kind, options = log.get("Type") or "json-file", log.get("Config") or {}
-    if kind not in ("json-file", "none"):
+    kind, given = log.get("Type") or "json-file", dict(log.get("Config") or {})
+    if kind not in _LOG_DEFAULTS:
         raise InvalidArgument(f"logger: no log driver named '{kind}' is registered")
-    for key in options:
-        if key not in ("max-size", "max-file"):
+    # How full the buffer may get has no meaning where nothing waits: a line goes to the file.
+    if given.pop("mode", "blocking") not in ("blocking", "non-blocking"):
+        raise InvalidArgument("logger: logging mode must be blocking or non-blocking")
+    if "max-buffer-size" in given:
+        parse_size(given.pop("max-buffer-size"))
+    allowed = set(_LOG_DEFAULTS[kind]) | (set(_LOG_EXTRAS) if kind == "json-file" else set())
+    for key in given:
+        if key not in allowed and kind != "none":
             raise InvalidArgument(f"unknown log opt '{key}' for {kind} log driver")
-    size = parse_size(options["max-size"]) if "max-size" in options else None
-    count = str(options.get("max-file", "1"))
-    if not count.isdigit() or int(count) < 1:
+    options = {"max-size": "-1", "max-file": "1", "compress": "false"}
+    options |= {**_LOG_DEFAULTS[kind], **given}
+    if not options["max-file"].isdigit() or int(options["max-file"]) < 1:
         raise InvalidArgument("max-file cannot be less than 1")
-    return kind == "json-file", size, int(count)
+    size = None if options["max-size"] == "-1" else parse_size(options["max-size"])
+    if options["compress"] not in ("true", "false"):
+        raise InvalidArgument(f"invalid value for compress: {options['compress']!r}")
+    if given.get("compress") == "true" and (size is None or int(options["max-file"]) < 2):
+        raise InvalidArgument(
+            "compress cannot be true when max-file is less than 2 or max-size is not set"
+        )
+    extras = {key: value for key, value in given.items() if key in _LOG_EXTRAS}
+    return LogOptions(kind, size, int(options["max-file"]), options["compress"] == "true", extras)
+
+
+def log_attributes(config: dict[str, Any], extras: dict[str, str]) -> dict[str, str]:
+    """Return the labels and variables that are to stand beside each line of the log."""
+    env = dict(item.partition("=")[::2] for item in config.get("Env") or ())
+    found: dict[str, str] = {}
+    for word, values in (("labels", config.get("Labels") or {}), ("env", env)):
+        names = set(filter(None, extras.get(word, "").split(",")))
+        pattern = extras.get(f"{word}-regex")
+        found |= {
+            key: value
+            for key, value in values.items()
+            if key in names or (pattern and re.search(pattern, key))
+        }
+    if "tag" in extras:
+        found["tag"] = extras["tag"]
+    return found
 
 
 def parse_size(text: str) -> int:
@@ -294,14 +380,6 @@ def sysctls(host: dict[str, Any]) -> dict[str, str]:
         if name.startswith("net.") and host.get("NetworkMode") == "host":
             raise InvalidArgument(f"sysctl '{name}' not allowed in host network namespace")
     return wanted
-
-
-def rlimits(host: dict[str, Any]) -> tuple[tuple[str, int, int], ...]:
-    """Return resource limits."""
-    return tuple(
-        (str(item["Name"]), int(item["Soft"]), int(item["Hard"]))
-        for item in host.get("Ulimits") or ()
-    )
 
 
 def port_bindings(config: dict[str, Any], host: dict[str, Any]) -> tuple[PortBinding, ...]:
@@ -337,121 +415,3 @@ def parse_port(key: str) -> tuple[int, str]:
     if (protocol or "tcp") not in ("tcp", "udp"):
         raise Unsupported(f"publishing {protocol} ports is not supported by this engine")
     return int(number), protocol or "tcp"
-
-
-def mounts_wanted(config: dict[str, Any], host: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every mount asked for, whatever the field, in one shape.
-
-    Shape: {"Type": "bind"|"volume"|"tmpfs", "Source", "Target", "ReadOnly", "Options": [words]};
-           a volume without a name has Source "".
-    Raises: InvalidArgument(bad path, duplicate target, unknown option).
-    """
-    found = [_parse_bind(text) for text in host.get("Binds") or ()]
-    for path, options in (host.get("Tmpfs") or {}).items():
-        words = [word for word in options.split(",") if word]
-        found.append(_mount("tmpfs", "", path, "ro" in words, words))
-    found.extend(map(_parse_mount, host.get("Mounts") or ()))
-    targets = [os.path.normpath(item["Target"]) for item in found]
-    for target in targets:
-        if targets.count(target) > 1:
-            raise InvalidArgument(f"Duplicate mount point: {target}")
-    declared = [
-        path for path in config.get("Volumes") or () if os.path.normpath(path) not in targets
-    ]
-    found.extend(_mount("volume", "", path, False, []) for path in declared)
-    for item in found:
-        if not item["Target"].startswith("/"):
-            raise InvalidArgument(
-                f'invalid mount config for type "{item["Type"]}": invalid mount '
-                f"path: '{item['Target']}' mount path must be absolute"
-            )
-        if os.path.normpath(item["Target"]) == "/":
-            raise InvalidArgument("invalid specification: destination can't be '/'")
-    return found
-
-
-def _mount(
-    kind: str, source: str, target: str, read_only: bool, options: list[str]
-) -> dict[str, Any]:
-    return {
-        "Type": kind,
-        "Source": source,
-        "Target": target,
-        "ReadOnly": read_only,
-        "Options": options,
-    }
-
-
-def _parse_bind(text: str) -> dict[str, Any]:
-    parts = text.split(":")
-    if len(parts) not in (2, 3) or not parts[1]:
-        raise InvalidArgument(f"invalid volume specification: '{text}'")
-    words = parts[2].split(",") if len(parts) == 3 else []
-    known = {
-        "ro",
-        "rw",
-        "z",
-        "Z",
-        "nocopy",
-        "rprivate",
-        "private",
-        "rslave",
-        "slave",
-        "rshared",
-        "shared",
-        "rbind",
-        "bind",
-    }
-    for word in words:
-        if word not in known:
-            raise InvalidArgument(f"invalid mode: {parts[2]}")
-    kind = "bind" if parts[0].startswith("/") else "volume"
-    if kind == "volume" and not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", parts[0]):
-        raise InvalidArgument(
-            f'"{parts[0]}" includes invalid characters for a local volume name, '
-            'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to '
-            "pass a host directory, use absolute path"
-        )
-    item = _mount(kind, parts[0], parts[1], "ro" in words, words)
-    item["Create"] = kind == "bind"  # `-v` makes a missing host directory, `--mount` does not
-    return item
-
-
-def _parse_mount(item: dict[str, Any]) -> dict[str, Any]:
-    kind = item.get("Type")
-    if kind not in ("bind", "volume", "tmpfs"):
-        raise InvalidArgument(f'invalid mount config for type "{kind}": mount type unknown')
-    source, target = item.get("Source") or "", item.get("Target") or ""
-    if not target:
-        raise InvalidArgument(
-            f'invalid mount config for type "{kind}": field Target must not be empty'
-        )
-    if kind == "bind" and not os.path.exists(source):
-        raise InvalidArgument(
-            f'invalid mount config for type "bind": bind source path does not exist: {source}'
-        )
-    words = []
-    if kind == "bind" and (propagation := (item.get("BindOptions") or {}).get("Propagation")):
-        words.append(propagation)
-    if kind == "tmpfs":
-        options = item.get("TmpfsOptions") or {}
-        words += [f"size={options['SizeBytes']}"] if options.get("SizeBytes") else []
-        words += [f"mode={options['Mode']:o}"] if options.get("Mode") else []
-    if kind == "volume" and (item.get("VolumeOptions") or {}).get("NoCopy"):
-        words.append("nocopy")
-    return _mount(kind, source, target, bool(item.get("ReadOnly")), words)
-
-
-def runtime_mount(item: dict[str, Any], source: str) -> Mount:
-    """Return the runtime's mount for one wish whose source on the host is known."""
-    if item["Type"] == "tmpfs":
-        words = ["nosuid", "nodev", "noexec", *item["Options"]]
-        if not any(word.startswith("mode=") for word in words):
-            words.append("mode=1777")
-        for positive, negative in (("exec", "noexec"), ("suid", "nosuid"), ("dev", "nodev")):
-            if positive in words:
-                words = [word for word in words if word not in (positive, negative)]
-        return Mount("tmpfs", "tmpfs", item["Target"], tuple(words))
-    words = [word for word in item["Options"] if word.endswith(("private", "slave", "shared"))]
-    words = ["rbind", *(words or ["rprivate"]), *(["ro"] if item["ReadOnly"] else [])]
-    return Mount("bind", source, item["Target"], tuple(words))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import shlex
+import subprocess
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.containers import links
 from engine.containers.model import Container, State, Verb
 from engine.core import clock
-from engine.core.errors import InvalidArgument
+from engine.core.errors import InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 _FILTERS = frozenset(
     "id name label status exited ancestor before since network volume health publish expose "
-    "is-task".split()
+    "is-task isolation".split()
 )
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -29,7 +32,7 @@ def status_text(container: Container) -> str:
     state = container.document["State"]
     match container.state:
         case State.RUNNING:
-            return f"Up {clock.ago(clock.parse(state['StartedAt']))}"
+            return f"Up {clock.ago(clock.parse(state['StartedAt']))}{_health_text(state)}"
         case State.PAUSED:
             return f"Up {clock.ago(clock.parse(state['StartedAt']))} (Paused)"
         case State.RESTARTING:
@@ -45,8 +48,15 @@ def status_text(container: Container) -> str:
             return "Created"
 
 
+def _health_text(state: dict[str, Any]) -> str:
+    status = (state.get("Health") or {}).get("Status")
+    if status is None:
+        return ""
+    return " (health: starting)" if status == "starting" else f" ({status})"
+
+
 def list_containers(
-    deps: Containers, *, everything: bool, limit: int, filters: dict[str, list[str]], size: bool
+    deps: Containers, *, everything: bool, limit: int, filters: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     """Return the rows of `docker ps`, newest first. Raises: InvalidArgument(unknown filter)."""
     unknown = set(filters) - _FILTERS
@@ -60,16 +70,53 @@ def list_containers(
     shows_all = everything or limit > 0 or filters.keys() & {"status", "exited"}
     if not shows_all:
         found = [item for item in found if item.is_running or item.state is State.RESTARTING]
-    return [_row(deps, item, size=size) for item in (found[:limit] if limit > 0 else found)]
+    return [_row(deps, item) for item in (found[:limit] if limit > 0 else found)]
 
 
-def _row(deps: Containers, container: Container, *, size: bool) -> dict[str, Any]:
+def prunable(deps: Containers, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Return the rows of the containers that do not run and pass "until" and "label" filters."""
+    unknown = set(filters) - {"until", "label", "label!"}
+    if unknown:
+        raise InvalidArgument(f"invalid filter '{min(unknown)}'")
+    until = filters.get("until") or []
+    if len(until) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    try:
+        newest = clock.parse_since(until[0]) if until else None
+    except ValueError as error:
+        raise InvalidArgument(f"invalid filter 'until={until[0]}'") from error
+    found = []
+    for container in deps.by_id.values():
+        labels = container.config.get("Labels") or {}
+        created = clock.parse(container.document["Created"]).timestamp()
+        if (
+            container.state in (State.CREATED, State.EXITED, State.DEAD)
+            and (newest is None or created < newest)
+            and all(_has_label(labels, value) for value in filters.get("label", ()))
+            and not any(_has_label(labels, value) for value in filters.get("label!", ()))
+        ):
+            found.append(container)
+    return [_row(deps, item) for item in found]
+
+
+def add_sizes(deps: Containers, rows: list[dict[str, Any]]) -> None:
+    """Add to rows how much each container wrote and how large its whole root is."""
+    for row in rows:
+        row |= _sizes(deps, row["Id"], row["ImageID"])
+
+
+def _sizes(deps: Containers, container_id: str, image_id: str) -> dict[str, int]:
+    written = deps.snapshots.usage(container_id)
+    return {"SizeRw": written, "SizeRootFs": written + deps.images.size_of(image_id)}
+
+
+def _row(deps: Containers, container: Container) -> dict[str, Any]:
     document = container.document
     config, host = container.config, container.host_config
     created = clock.parse(document["Created"])
-    row = {
+    return {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": [f"/{container.name}", *links.aliases(deps, container)],
         "Image": config["Image"],
         "ImageID": document["Image"],
         "Command": " ".join([document["Path"], *document["Args"]]),
@@ -78,14 +125,13 @@ def _row(deps: Containers, container: Container, *, size: bool) -> dict[str, Any
         "Labels": config.get("Labels") or {},
         "State": container.state.value,
         "Status": status_text(container),
-        "HostConfig": {"NetworkMode": host["NetworkMode"]},
+        "HostConfig": {
+            "NetworkMode": host["NetworkMode"],
+            **({"Annotations": host["Annotations"]} if host.get("Annotations") else {}),
+        },
         "NetworkSettings": {"Networks": document["NetworkSettings"].get("Networks") or {}},
         "Mounts": document["Mounts"],
     }
-    if size:
-        row["SizeRw"] = deps.snapshots.usage(container.id)
-        row["SizeRootFs"] = row["SizeRw"] + deps.images.size_of(document["Image"])
-    return row
 
 
 def _ports(settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -147,22 +193,40 @@ def _matches(deps: Containers, container: Container, filters: dict[str, list[str
                     for value in values
                 )
             case "publish" | "expose":
-                ports = container.document["NetworkSettings"].get("Ports") or {}
-                exposed = [*ports, *(container.config.get("ExposedPorts") or {})]
-                wanted = {value if "/" in value else f"{value}/tcp" for value in values}
-                public = {
-                    f"{item['HostPort']}/{name.partition('/')[2]}"
-                    for name, bindings in ports.items()
-                    for item in bindings or ()
-                }
-                hit = bool(wanted & (public | set(exposed if key == "expose" else ())))
+                hit = bool(_ports_meant(values) & _ports_of(container, key))
             case "health":
-                hit = "none" in values
+                hit = (state.get("Health") or {}).get("Status", "none") in values
+            case "isolation":
+                hit = "default" in values
             case _:
                 hit = values == ["false"]
         if not hit:
             return False
     return True
+
+
+def _ports_meant(values: list[str]) -> set[str]:
+    """Return every port that "80", "80/udp" or "8000-8010/tcp" mean."""
+    result = set()
+    for value in values:
+        numbers, _, protocol = value.partition("/")
+        first, _, last = numbers.partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            raise InvalidArgument(f"invalid filter: invalid port {value!r}")
+        span = range(int(first), int(last or first) + 1)
+        result |= {f"{number}/{protocol or 'tcp'}" for number in span}
+    return result
+
+
+def _ports_of(container: Container, kind: str) -> set[str]:
+    ports = container.document["NetworkSettings"].get("Ports") or {}
+    if kind == "expose":
+        return {*ports, *(container.config.get("ExposedPorts") or ())}
+    return {
+        f"{item['HostPort']}/{name.partition('/')[2]}"
+        for name, bindings in ports.items()
+        for item in bindings or ()
+    }
 
 
 def _has_label(labels: dict[str, str], wanted: str) -> bool:
@@ -211,10 +275,7 @@ def inspect_container(deps: Containers, container: Container, *, size: bool) -> 
         "Config": container.config,
         "NetworkSettings": settings,
     }
-    if size:
-        result["SizeRw"] = deps.snapshots.usage(container.id)
-        result["SizeRootFs"] = result["SizeRw"] + deps.images.size_of(document["Image"])
-    return result
+    return {**result, **_sizes(deps, container.id, document["Image"])} if size else result
 
 
 def _unplugged(document: dict[str, Any]) -> dict[str, Any]:
@@ -229,17 +290,34 @@ def _unplugged(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def top(container: Container, arguments: str) -> dict[str, Any]:
-    """Return the process table of a running container, read from /proc.
+    """Return the process table of a running container, as `ps` with these arguments shows it.
 
-    Raises: Conflict(not running) · InvalidArgument(columns that need ps itself).
+    Raises: Conflict(not running) · InvalidArgument(ps refuses, no PID column).
     """
     container.require(Verb.KILL)
-    if arguments not in ("", "-ef", "ef", "aux", "-aux"):
-        raise InvalidArgument(f"ps arguments {arguments!r} are not supported: use -ef or aux")
-    titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
-    pids = container.running.pids() if container.running else []
-    rows = [row for pid in sorted(pids) if (row := _process_row(pid))]
-    return {"Titles": titles, "Processes": rows}
+    pids = set(container.running.pids()) if container.running else set()
+    if arguments == "-ef":  # what nearly everybody asks needs no process
+        titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+        rows = [row for pid in sorted(pids) if (row := _process_row(pid))]
+        return {"Titles": titles, "Processes": rows}
+    try:
+        done = subprocess.run(
+            ["ps", *shlex.split(arguments)], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise Unsupported("ps is not installed on the host: install the package procps") from None
+    except ValueError as error:
+        raise InvalidArgument(f"invalid ps arguments: {error}") from error
+    if done.returncode != 0:
+        raise InvalidArgument(f"ps: {done.stderr.strip().splitlines()[0]}")
+    head, *lines = done.stdout.splitlines()
+    titles = head.split()
+    if "PID" not in titles:
+        raise InvalidArgument("Couldn't find PID field in ps output")
+    place = titles.index("PID")
+    split = (line.split(None, len(titles) - 1) for line in lines)
+    found = [row for row in split if len(row) > place and int(row[place]) in pids]
+    return {"Titles": titles, "Processes": found}
 
 
 def _process_row(pid: int) -> list[str] | None:

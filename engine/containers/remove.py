@@ -49,6 +49,7 @@ async def discard_container(
     container.set_state(State.REMOVING)
     deps.save(container)
     deps.snapshots.remove(container.id)
+    await deps.runtime.forget(container.id)
     directory = deps.settings.state / "containers" / container.id
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
     deps.table.delete(container.id)
@@ -58,9 +59,9 @@ async def discard_container(
     for exec_id in list(container.execs):
         deps.execs.pop(exec_id, None)
     if volumes:
-        for mount in container.document["Mounts"]:
-            if mount.get("Anonymous"):
-                await asyncio.to_thread(deps.volumes.remove_unused, mount["Name"])
+        for plan in container.document["Plan"]:
+            if plan.get("Anonymous"):
+                await asyncio.to_thread(deps.volumes.remove_unused, plan["Name"])
     deps.publish(container, "destroy")
     container.exited.set()
     container.next_exit.set()

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import options
+from engine.containers import limits, links, options
+from engine.containers.background import in_background
+from engine.containers.health import begin_health_checks, end_health_checks
 from engine.containers.model import Container, State, Verb
+from engine.containers.mounts import runtime_mount
 from engine.containers.remove import discard_container
 from engine.core import clock
-from engine.core.errors import EngineError, StartFailed
+from engine.core.errors import Conflict, EngineError, StartFailed
+from engine.kernel.cgroups import Cgroup
 from engine.kernel.mount import Mount
-from engine.networks.model import NetworkRequest
+from engine.networks.model import NetworkRequest, NetworkSetup
 from engine.runtime.runtime import ExitStatus, RunningContainer
 from engine.supervisor.spec import ContainerSpec, ProcessSpec
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
-    from engine.networks.model import NetworkSetup
     from engine.runtime.runtime import Attachment
 
 log = logging.getLogger(__name__)
@@ -28,20 +32,7 @@ FIRST_DELAY = 0.1  # seconds before the first restart, doubled each time
 LONGEST_DELAY = 60.0
 STEADY = 10.0  # seconds of running after which the delay starts over
 
-_background: set[asyncio.Task[None]] = set()
-
-
-def in_background(work: Any) -> None:
-    """Run a coroutine that nobody waits for; a fault in it is logged."""
-    task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-    _background.add(task)
-
-    def ended(done: asyncio.Task[None]) -> None:
-        _background.discard(done)
-        if not done.cancelled() and (error := done.exception()):
-            log.error("background work failed", exc_info=error)
-
-    task.add_done_callback(ended)
+INIT_INSIDE = "/sbin/docker-init"
 
 
 async def start_container(deps: Containers, container: Container) -> None:
@@ -54,6 +45,7 @@ async def start_container(deps: Containers, container: Container) -> None:
         container.require(Verb.START)
         _cancel_restart(container)
         container.stopped_by_hand = False
+        container.document["RestartCount"] = 0
         await _start(deps, container)
 
 
@@ -68,7 +60,7 @@ async def _start(deps: Containers, container: Container) -> None:
     try:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(deps.networks.release, container.id)
-            setup = await deps.networks.allocate(_network_request(container))
+            setup = await _set_up_network(deps, container)
             spec = await asyncio.to_thread(build_spec, deps, container, setup)
             attachments = [pending.take() for pending in container.waiting_attachments]
             container.waiting_attachments.clear()
@@ -92,6 +84,7 @@ async def _start(deps: Containers, container: Container) -> None:
     deps.save(container)
     deps.publish(container, "start")
     in_background(_watch(deps, container, running))
+    begin_health_checks(deps, container)
 
 
 def _is_running(container: Container, running: RunningContainer) -> None:
@@ -106,6 +99,9 @@ def _is_running(container: Container, running: RunningContainer) -> None:
         OOMKilled=False,
         StartedAt=clock.stamp(running.started_at),
     )
+    if "Health" in container.document["State"]:
+        health = {"Status": "starting", "FailingStreak": 0, "Log": []}
+        container.document["State"]["Health"] = health
 
 
 async def _watch(deps: Containers, container: Container, running: RunningContainer) -> None:
@@ -119,8 +115,8 @@ async def _watch(deps: Containers, container: Container, running: RunningContain
 async def record_exit(deps: Containers, container: Container, status: ExitStatus) -> None:
     """Write an exit down and tell of it; the container's lock is held."""
     container.running = None
+    end_health_checks(container)
     await deps.networks.release(container.id)
-    await deps.runtime.forget(container.id)
     container.set_state(
         State.EXITED,
         Pid=0,
@@ -129,6 +125,8 @@ async def record_exit(deps: Containers, container: Container, status: ExitStatus
         FinishedAt=clock.stamp(status.finished_at),
     )
     deps.save(container)
+    # Only now: until the exit is written down, the supervisor's own record is all there is of it.
+    await deps.runtime.forget(container.id)
     if status.oom_killed:
         deps.publish(container, "oom")
     started = clock.parse(container.document["State"]["StartedAt"])
@@ -139,6 +137,8 @@ async def record_exit(deps: Containers, container: Container, status: ExitStatus
 
 
 async def _after_exit(deps: Containers, container: Container, status: ExitStatus) -> None:
+    if container.restarts:
+        return
     if container.host_config.get("AutoRemove"):
         await discard_container(deps, container)
     elif _should_restart(container, status.code):
@@ -185,9 +185,32 @@ async def _restart_now(deps: Containers, container: Container) -> None:
                 _schedule_restart(deps, container)
 
 
-def _network_request(container: Container) -> NetworkRequest:
+async def _set_up_network(deps: Containers, container: Container) -> NetworkSetup:
+    """Return addresses, ports and files, or what the container shares with another."""
+    mode = container.host_config["NetworkMode"]
+    if mode.startswith("container:"):
+        other = _running_other(deps, mode, "join network of")
+        directory = deps.settings.state / "containers" / other.id
+        names = ("hosts", "resolv.conf", "hostname")
+        files = {f"/etc/{name}": str(directory / name) for name in names}
+        return NetworkSetup((), files, {"Ports": {}, "Networks": {}})
+    return await deps.networks.allocate(_network_request(deps, container))
+
+
+def _running_other(deps: Containers, mode: str, deed: str) -> Container:
+    """Return the container that "container:<id>" names. Raises: NotFound · Conflict."""
+    other = deps.find(mode.partition(":")[2])
+    if other.running is None:
+        raise Conflict(f"cannot {deed} a non running container: {other.id}")
+    if other.state is State.RESTARTING:
+        raise Conflict(f"cannot {deed} a restarting container: {other.id}")
+    return other
+
+
+def _network_request(deps: Containers, container: Container) -> NetworkRequest:
     config, host = container.config, container.host_config
     mode = host["NetworkMode"]
+    linked = tuple(f"{name}:{address}" for name, address in links.hosts(deps, container))
     return NetworkRequest(
         container_id=container.id,
         name=container.name,
@@ -200,76 +223,109 @@ def _network_request(container: Container) -> NetworkRequest:
         dns=tuple(host.get("Dns") or ()),
         dns_search=tuple(host.get("DnsSearch") or ()),
         dns_options=tuple(host.get("DnsOptions") or ()),
-        extra_hosts=tuple(host.get("ExtraHosts") or ()),
+        extra_hosts=(*(host.get("ExtraHosts") or ()), *linked),
     )
 
 
 def build_spec(deps: Containers, container: Container, setup: NetworkSetup) -> ContainerSpec:
     """Return what the runtime is asked to run."""
     config, host = container.config, container.host_config
-    wishes = {item["Target"]: item for item in options.mounts_wanted(config, host)}
-    rootfs = deps.snapshots.mounts(container.id)
-    mounts = []
-    for item in container.document["Mounts"]:
-        wish = wishes[item["Destination"]]
-        if item["Type"] == "volume" and "nocopy" not in wish["Options"]:
-            deps.volumes.copy_up(
-                item["Name"], deps.snapshots.layers(container.id), item["Destination"]
-            )
-        mounts.append(options.runtime_mount(wish, item["Source"]))
-    # Shallow targets first, so that one mount does not hide another inside it.
-    mounts.sort(key=lambda mount: mount.target.count("/"))
+    mounts = user_mounts(deps, container)
     covered = {mount.target for mount in mounts}
+    read_only = ("ro",) if host.get("ReadonlyRootfs") else ()
     for target, source in setup.files.items():
         if target not in covered:
-            words = ("bind", "rprivate", *(("ro",) if host.get("ReadonlyRootfs") else ()))
-            mounts.append(Mount("bind", source, target, words))
-    logs, size, files = options.log_options(host)
+            mounts.append(Mount("bind", source, target, ("bind", "rprivate", *read_only)))
+    process = process_spec(container, links.environment(deps, container))
+    if _wants_init(host):
+        mounts.append(Mount("bind", options.INIT, INIT_INSIDE, ("bind", "rprivate", "ro")))
+        process = replace(process, args=(INIT_INSIDE, "--", *process.args))
+    logs = options.log_options(host)
+    namespaces, shm = _namespaces(deps, host)
     return ContainerSpec(
         id=container.id,
+        cgroup=deps.cgroup_of(container),
         hostname=config["Hostname"],
         domainname=config.get("Domainname") or "",
-        process=process_spec(container),
-        rootfs=tuple(rootfs),
-        log_path=container.document["LogPath"] if logs else None,
-        log_max_size=size,
-        log_max_files=files,
+        process=process,
+        rootfs=tuple(deps.snapshots.mounts(container.id)),
+        log_path=container.document["LogPath"] or None,
+        log_max_size=logs.size,
+        log_max_files=logs.files,
+        log_compress=logs.compress,
+        log_attributes=options.log_attributes(config, logs.extras),
         mounts=tuple(mounts),
-        namespaces=_namespaces(host),
+        namespaces=namespaces,
         interfaces=setup.interfaces,
-        resources=options.resources(host),
+        resources=limits.resources(host),
         readonly_rootfs=bool(host.get("ReadonlyRootfs")),
         masked_paths=tuple(host["MaskedPaths"]),
         readonly_paths=tuple(host["ReadonlyPaths"]),
         sysctls=options.sysctls(host),
-        devices=options.devices(host),
+        devices=limits.devices(host),
         shm_size=int(host["ShmSize"]),
+        shm=shm,
         privileged=bool(host.get("Privileged")),
-        init=bool(host.get("Init")),
     )
 
 
-def _namespaces(host: dict[str, Any]) -> dict[str, str]:
+def user_mounts(deps: Containers, container: Container) -> list[Mount]:
+    """Return the mounts that were asked for, in the order in which they must be made.
+
+    After: empty volumes hold what the image has at their place.
+    """
+    mounts = []
+    for plan in container.document["Plan"]:
+        if plan["Type"] == "volume" and plan["Copy"]:
+            deps.volumes.copy_up(plan["Name"], deps.snapshots.layers(container.id), plan["Target"])
+        mounts.append(runtime_mount(deps, plan))
+    # Shallow targets first, so that one mount does not hide another inside it.
+    return sorted(mounts, key=lambda mount: mount.target.count("/"))
+
+
+def _wants_init(host: dict[str, Any]) -> bool:
+    # In somebody else's pid namespace another process is the first and reaps orphans.
+    return bool(host.get("Init")) and not host["PidMode"].startswith(("host", "container:"))
+
+
+def _namespaces(deps: Containers, host: dict[str, Any]) -> tuple[dict[str, str], str]:
+    """Return each kind's "private", "host" or path to join, and whose /dev/shm is seen."""
     chosen = {
-        "net": "host" if host["NetworkMode"] == "host" else "private",
+        "net": host["NetworkMode"],
         "pid": host.get("PidMode") or "private",
         "ipc": host.get("IpcMode") or "private",
         "uts": host.get("UTSMode") or "private",
         "cgroup": host.get("CgroupnsMode") or "private",
     }
-    return {kind: "host" if mode == "host" else "private" for kind, mode in chosen.items()}
+    found, shm = {}, {"host": "host", "none": "none"}.get(chosen["ipc"], "")
+    for kind, mode in chosen.items():
+        found[kind] = "host" if mode == "host" else "private"
+        if not mode.startswith("container:"):
+            continue
+        deed = {"net": "join network of", "pid": "join PID of", "ipc": "join IPC of"}[kind]
+        other = _running_other(deps, mode, deed)
+        if kind == "ipc":
+            if other.host_config["IpcMode"] not in ("shareable", "host"):
+                raise Conflict(
+                    f"cannot join IPC of a container: {other.id}: non-shareable IPC (hint: use "
+                    "IpcMode:shareable for the donor container)"
+                )
+            shm = f"/proc/{other.document['State']['Pid']}/ns/mnt"
+        found[kind] = f"/proc/{other.document['State']['Pid']}/ns/{kind}"
+    return found, shm
 
 
-def process_spec(container: Container) -> ProcessSpec:
-    """Return the container's first process."""
+def process_spec(container: Container, linked: list[str]) -> ProcessSpec:
+    """Return the container's first process; `linked` are the variables that links bring."""
     config, host = container.config, container.host_config
-    no_new_privileges, seccomp = options.security(host)
+    security = options.security(host)
     size = host.get("ConsoleSize") or (0, 0)
     terminal = bool(config.get("Tty"))
     env = [*config["Env"]]
     named = {item.split("=", 1)[0] for item in env}
     if "HOSTNAME" not in named:
         env.insert(0, f"HOSTNAME={config['Hostname']}")
+    env = [*linked, *env]
     if terminal and "TERM" not in named:
         env.append("TERM=xterm")
     return ProcessSpec(
@@ -283,9 +339,10 @@ def process_spec(container: Container) -> ProcessSpec:
         stdin_once=bool(config.get("StdinOnce")),
         console_size=(int(size[0]), int(size[1])) if size[0] and size[1] else None,
         capabilities=options.capabilities(host),
-        no_new_privileges=no_new_privileges,
-        seccomp=seccomp,
-        rlimits=options.rlimits(host),
+        no_new_privileges=security.no_new_privileges,
+        seccomp=security.seccomp,
+        apparmor=security.apparmor,
+        rlimits=limits.rlimits(host),
         oom_score_adj=int(host.get("OomScoreAdj") or 0),
     )
 
@@ -298,22 +355,27 @@ async def adopt_containers(deps: Containers) -> set[str]:
     running = set()
     for container in deps.by_id.values():
         if not container.is_running:
+            # A start that was cut off before it was written down is undone.
+            await deps.runtime.undo(container.id, deps.cgroup_of(container))
             continue
-        found = await deps.runtime.adopt(container.id)
+        found = await deps.runtime.adopt(container.id, deps.cgroup_of(container))
         if isinstance(found, RunningContainer):
             container.running = found
             container.exited.clear()
             running.add(container.id)
         else:
-            container.pending_exit = found or deps.runtime.exit_of(container.id)
+            container.pending_exit = found or deps.runtime.exit_of(
+                container.id, Cgroup(deps.cgroup_of(container))
+            )
     return running
 
 
-async def settle(deps: Containers, *, boot: bool) -> None:
+async def settle(deps: Containers) -> None:
     """Act on what happened while no daemon ran: exits, restart policies, automatic removal."""
     for container in list(deps.by_id.values()):
         if container.running:
             in_background(_watch(deps, container, container.running))
+            begin_health_checks(deps, container)
         elif container.pending_exit:
             status, container.pending_exit = container.pending_exit, None
             async with container.lock:
@@ -325,10 +387,20 @@ async def settle(deps: Containers, *, boot: bool) -> None:
             container.host_config.get("AutoRemove") and container.state is not State.CREATED
         ):
             await discard_container(deps, container)
-        elif boot and _starts_at_boot(container):
-            in_background(start_container(deps, container))
+        elif _starts_with_engine(container):
+            in_background(_start_again(deps, container))
 
 
-def _starts_at_boot(container: Container) -> bool:
+def _starts_with_engine(container: Container) -> bool:
+    # "always" forgets a stop by hand when the engine starts anew; "unless-stopped" does not.
     name, _ = options.restart_policy(container.host_config)
-    return name == "always" and container.state is State.EXITED
+    if container.state is not State.EXITED:
+        return False
+    return name == "always" or (name == "unless-stopped" and not container.stopped_by_hand)
+
+
+async def _start_again(deps: Containers, container: Container) -> None:
+    try:
+        await start_container(deps, container)
+    except EngineError as error:
+        log.warning("start of %s failed: %s", container.name, error)

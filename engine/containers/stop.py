@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from engine.containers import options
 from engine.containers.model import Container, State, Verb
 from engine.containers.start import start_container
 from engine.core import clock
-from engine.core.errors import Conflict, NotModified
+from engine.core.errors import NotModified
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
@@ -27,6 +28,7 @@ async def stop_container(
     """
     container.require(Verb.STOP)
     container.stopped_by_hand = True
+    deps.save(container)
     if container.state is State.RESTARTING:
         async with container.lock:
             if container.restart_timer:
@@ -42,34 +44,41 @@ async def stop_container(
     number = options.signal_number(stop_signal or config.get("StopSignal"))
     wanted = config.get("StopTimeout") if seconds is None else seconds
     grace = GRACE if wanted is None else int(wanted)
-    deps.publish(container, "kill", signal=str(number))
-    await _signal(container, number)
+    await _signal(deps, container, number)
     try:
         await asyncio.wait_for(container.exited.wait(), None if grace < 0 else grace)
     except TimeoutError:
-        deps.publish(container, "kill", signal=str(int(signal.SIGKILL)))
-        await _signal(container, int(signal.SIGKILL))
+        await _signal(deps, container, int(signal.SIGKILL))
         await container.exited.wait()
     deps.publish(container, "stop")
 
 
-async def _signal(container: Container, number: int) -> None:
+async def _signal(deps: Containers, container: Container, number: int) -> None:
+    """Send a signal; a frozen container goes on, or it could never follow it."""
     running = container.running
     if running is None or running.exited.done():
         return
     await running.kill(number)
-    if container.state is State.PAUSED and number == signal.SIGKILL:
-        await running.unpause()
+    deps.publish(container, "kill", signal=str(number))
+    if container.state is State.PAUSED:
+        async with container.lock:
+            if container.state is State.PAUSED:
+                await running.unpause()
+                container.set_state(State.RUNNING)
+                deps.save(container)
+                deps.publish(container, "unpause")
 
 
 async def kill_container(deps: Containers, container: Container, name: str | None) -> None:
     """Send a signal. Raises: InvalidArgument(unknown signal) · Conflict(does not run)."""
     number = options.signal_number(name, "SIGKILL")
     container.require(Verb.KILL)
-    if number == signal.SIGKILL:
+    # Docker's rule: a signal that is meant to end it counts as a stop by hand.
+    wanted = options.signal_number(container.config.get("StopSignal"))
+    if number in (signal.SIGKILL, wanted):
         container.stopped_by_hand = True
-    await _signal(container, number)
-    deps.publish(container, "kill", signal=str(number))
+        deps.save(container)
+    await _signal(deps, container, number)
     if number == signal.SIGKILL:
         await container.exited.wait()
 
@@ -78,13 +87,14 @@ async def restart_container(
     deps: Containers, container: Container, seconds: int | None, stop_signal: str | None = None
 ) -> None:
     """Stop when it runs, then start."""
-    if container.host_config.get("AutoRemove") and container.is_running:
-        raise Conflict("cannot restart a container that is removed when it stops")
+    container.restarts += 1  # --rm waits for an end that is not followed by a start
     try:
-        await stop_container(deps, container, seconds, stop_signal)
-    except NotModified:
-        container.stopped_by_hand = False
-    await start_container(deps, container)
+        with contextlib.suppress(NotModified):
+            await stop_container(deps, container, seconds, stop_signal)
+        with contextlib.suppress(NotModified):  # another restart has started it already
+            await start_container(deps, container)
+    finally:
+        container.restarts -= 1
     deps.publish(container, "restart")
 
 

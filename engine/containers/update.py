@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import options
+from engine.containers import limits, options
+from engine.containers.model import State
 from engine.core.errors import Conflict, InvalidArgument
 
 if TYPE_CHECKING:
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
 
 LIMITS = (
     "BlkioWeight",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "KernelMemoryTCP",
+    "OomKillDisable",
     "CpuPeriod",
     "CpuQuota",
     "CpuShares",
@@ -34,6 +44,11 @@ async def update_container(
     Raises: InvalidArgument · Conflict(the change contradicts what holds).
     """
     async with container.lock:
+        if container.state in (State.REMOVING, State.DEAD):
+            raise Conflict(
+                f"Cannot update container {container.id}: Container is marked for removal and "
+                'cannot be "update".'
+            )
         document = container.document
         host = {**document["HostConfig"], **{key: body[key] for key in LIMITS if body.get(key)}}
         _check_memory(document["HostConfig"], body, host)
@@ -44,9 +59,11 @@ async def update_container(
                     "container"
                 )
             host["RestartPolicy"] = body["RestartPolicy"]
-        warnings = options.validate(container.config, host)
+        warnings = limits.discard_unsupported(host, deps.runtime.group)
+        options.restart_policy(host)
+        resources = limits.resources(host)
         if container.running:
-            await container.running.update(options.resources(host))
+            await container.running.update(resources)
         document["HostConfig"] = host
         deps.save(container)
     deps.publish(container, "update")

@@ -83,6 +83,11 @@ class Images:
         """Return every image, newest first."""
         return sorted(self._images.values(), key=lambda image: image.created, reverse=True)
 
+    def layer_directories(self, image_id: str) -> list[str]:
+        """Return the directories of an image's tree, topmost first. Raises: NotFound.image."""
+        image = self.get(image_id)
+        return self.snapshots.layers(image.chain_id) if image.chain_id else []
+
     def size_of(self, image_id: str) -> int:
         """Return an image's unpacked size, 0 when it is gone."""
         image = self._images.get(image_id)

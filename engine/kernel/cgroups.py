@@ -39,6 +39,11 @@ class Hierarchies:
             return self.unified
         return self.v1.get(controller)
 
+    def has(self, group: str, controller: str, file: str) -> bool:
+        """Tell whether a group has a controller's file."""
+        mount_point = self.find(controller)
+        return bool(mount_point) and os.path.exists(f"{mount_point}/{group}/{file}")
+
     def is_v2(self, controller: str) -> bool:
         """Tell whether the controller's files are those of v2."""
         return controller in self.controllers
@@ -90,13 +95,16 @@ def prepare_parent(parent: str) -> list[str]:
     """
     found = hierarchies()
     warnings = []
+    names = parent.split("/")
+    paths = ["/".join(names[: count + 1]) for count in range(len(names))]
     for mount_point in found.all():
         os.makedirs(f"{mount_point}/{parent}", exist_ok=True)
     if cpuset := found.v1.get("cpuset"):
-        _inherit_cpuset(cpuset, parent)
+        for path in paths:
+            _inherit_cpuset(cpuset, path)
     for controller in _V2_CONTROLLERS:
         if controller in found.controllers:
-            for group in (found.unified, f"{found.unified}/{parent}"):
+            for group in (found.unified, *(f"{found.unified}/{path}" for path in paths)):
                 try:
                     write(f"{group}/cgroup.subtree_control", f"+{controller}")
                 except OSError as error:

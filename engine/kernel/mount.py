@@ -65,13 +65,16 @@ _PROPAGATION = {"private": MS_PRIVATE, "slave": MS_SLAVE, "shared": MS_SHARED}
 class Mount:
     """One mount to be made: mount(2)'s arguments, with options as `mount -o` words.
 
-    Shape: bind mounts have fstype "bind" and options such as ("rbind", "ro", "rprivate").
+    Shape: bind mounts have fstype "bind" and options such as ("rbind", "ro", "rprivate"), where
+           "ro-top" leaves mounts below writable; fstype "image" shows the layers that `source`
+           names, topmost first, joined by ":". `subpath` is a directory or file inside the source.
     """
 
     fstype: str
     source: str
     target: str
     options: tuple[str, ...] = ()
+    subpath: str = ""
 
 
 class _MountAttr(ctypes.Structure):

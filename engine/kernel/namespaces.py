@@ -96,6 +96,15 @@ def pidfd_send_signal(pidfd: int, number: int) -> None:
     syscall("pidfd_send_signal", SYS_PIDFD_SEND_SIGNAL, pidfd, number, None, 0)
 
 
+def pid_of(pidfd: int) -> int:
+    """Return the number of the process that `pidfd` names, as this /proc counts. -1: it ended."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("Pid:"):
+                return int(line.split()[1])
+    return -1
+
+
 def join_path(path: str, flags: int) -> None:
     """Join the namespace that the file `path` stands for."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

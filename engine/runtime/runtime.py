@@ -23,7 +23,7 @@ from engine.supervisor import wire
 from engine.supervisor.spec import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from engine.config import Settings
@@ -41,15 +41,18 @@ class Attachment:
     stdout: bool = True
     stderr: bool = True
     prefix: bytes = b""  # stdin that arrived before the socket was handed over
+    detach_keys: bytes = b""  # typed one after another on a terminal, they end the attachment
+    framed: bool = True  # whether output without a terminal says which stream it is of
 
     def wish(self) -> dict[str, Any]:
         """Return the streams as the supervisor reads them."""
-        prefix = self.prefix.decode("latin-1")
         return {
             "stdin": self.stdin,
             "stdout": self.stdout,
             "stderr": self.stderr,
-            "prefix": prefix,
+            "prefix": self.prefix.decode("latin-1"),
+            "detach_keys": self.detach_keys.decode("latin-1"),
+            "framed": self.framed,
         }
 
 
@@ -160,16 +163,26 @@ class RunningExec:
         """Set the size of its terminal."""
         await self._container.request("resize", exec=self.id, rows=rows, columns=columns)
 
+    async def kill(self, number: int) -> None:
+        """Send it a signal; one that has ended is fine."""
+        if not self.exited.done():
+            await self._container.request("kill", exec=self.id, signal=number)
+
 
 class RunningContainer:
     """A running container, seen through its supervisor."""
 
-    def __init__(self, runtime: Runtime, container_id: str, pid: int, started_ns: int) -> None:
+    def __init__(
+        self, runtime: Runtime, container_id: str, cgroup: str, pid: int, started_ns: int
+    ) -> None:
         self._runtime = runtime
         self.id = container_id
+        self.cgroup = cgroups.Cgroup(cgroup)
         self.pid = pid
         self.started_at = _moment(started_ns)
         self.exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+        # Called with an exec's ID, or None, when a client detached by its keys.
+        self.on_detach: Callable[[str | None], None] = lambda _exec_id: None
         self._execs: dict[str, RunningExec] = {}
         self._connection: Connection
 
@@ -184,11 +197,13 @@ class RunningContainer:
                 if not running.exited.done():
                     running.exited.set_result(KILLED)
             if not self.exited.done():
-                self.exited.set_result(self._runtime.exit_of(self.id))
+                self.exited.set_result(self._runtime.exit_of(self.id, self.cgroup))
         elif message["event"] == "exec_exit":
             running_exec = self._execs.pop(message["exec"], None)
             if running_exec and not running_exec.exited.done():
                 running_exec.exited.set_result(message["code"])
+        elif message["event"] == "detach":
+            self.on_detach(message["exec"])
         elif message["event"] == "exit" and not self.exited.done():
             self.exited.set_result(_exit_status(message))
 
@@ -202,7 +217,7 @@ class RunningContainer:
 
     async def kill(self, number: int) -> None:
         """Send a signal to the container's first process."""
-        await self.request("kill", signal=number)
+        await self.request("kill", exec=None, signal=number)
 
     async def resize(self, rows: int, columns: int) -> None:
         """Set the size of its terminal."""
@@ -252,11 +267,11 @@ class RunningContainer:
 
     def stats(self) -> CgroupStats:
         """Return the container's figures as the kernel counts them now."""
-        return read_stats(self._runtime.cgroup(self.id), self.pid)
+        return read_stats(self.cgroup, self.pid)
 
     def pids(self) -> list[int]:
         """Return the host's numbers of the container's processes."""
-        return self._runtime.cgroup(self.id).processes()
+        return self.cgroup.processes()
 
 
 def _exit_status(document: dict[str, Any]) -> ExitStatus:
@@ -280,17 +295,23 @@ class Runtime:
         return self._settings.run / "containers"
 
     @property
-    def _scratch(self) -> Path:
+    def scratch(self) -> Path:
+        """Return the empty directory on which roots are mounted, each in its own namespace."""
         return self._settings.run / "rootfs"
 
-    def cgroup(self, container_id: str) -> cgroups.Cgroup:
-        """Return a container's group."""
-        return cgroups.Cgroup(f"{self._settings.cgroup_parent}/{container_id}")
+    @property
+    def group(self) -> str:
+        """Return the group that holds all containers which name no other."""
+        return self._settings.cgroup_parent
+
+    def cgroup_of(self, container_id: str, parent: str) -> str:
+        """Return the name of a container's group; `parent` is Docker's CgroupParent or ""."""
+        return f"{parent.strip('/') or self.group}/{container_id}"
 
     async def open(self) -> None:
         """Prepare directories and cgroups, and start the spawner."""
         self._states.mkdir(parents=True, exist_ok=True, mode=0o711)
-        self._scratch.mkdir(exist_ok=True, mode=0o700)
+        self.scratch.mkdir(exist_ok=True, mode=0o700)
         self.warnings = cgroups.prepare_parent(self._settings.cgroup_parent)
         if "CAP_SYS_RESOURCE" not in held_capabilities():
             self.warnings.append("No CAP_SYS_RESOURCE: limits above the engine's own are cut to it")
@@ -331,12 +352,13 @@ class Runtime:
         directory = self._states / spec.id
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(mode=0o700)
+        if (parent := os.path.dirname(spec.cgroup)) != self.group:
+            cgroups.prepare_parent(parent)
         ours, theirs = wire.pair()
         try:
             message = {
                 "spec": to_json(spec),
-                "cgroup_parent": self._settings.cgroup_parent,
-                "scratch": str(self._scratch),
+                "scratch": str(self.scratch),
                 "attachments": [item.wish() for item in attachments],
             }
             wire.send(ours, message, tuple(item.sock.fileno() for item in attachments))
@@ -348,7 +370,9 @@ class Runtime:
             theirs.close()
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
             raise
-        running = RunningContainer(self, spec.id, answer["pid"], answer["started_at_ns"])
+        running = RunningContainer(
+            self, spec.id, spec.cgroup, answer["pid"], answer["started_at_ns"]
+        )
         running.connect(ours)
         return running
 
@@ -369,44 +393,64 @@ class Runtime:
                     await asyncio.to_thread(self._spawner.wait)
                 self._channel = None
 
-    async def adopt(self, container_id: str) -> RunningContainer | ExitStatus | None:
+    async def adopt(self, container_id: str, cgroup: str) -> RunningContainer | ExitStatus | None:
         """Find a container that was running when the daemon went away.
 
         After: a supervisor that is gone too has left no process and no group of the container.
         """
         directory = self._states / container_id
+        group = cgroups.Cgroup(cgroup)
         try:
             document = json.loads((directory / "running.json").read_text())
         except FileNotFoundError:
-            self._sweep(container_id)
-            return self.exit_of(container_id) if (directory / "exit.json").exists() else None
+            _sweep(group)
+            return self.exit_of(container_id, group) if (directory / "exit.json").exists() else None
         try:
             sock = _connect(directory)
         except OSError:
-            self._sweep(container_id)
-            return self.exit_of(container_id)
-        running = RunningContainer(self, container_id, document["pid"], document["started_at_ns"])
+            return self.exit_of(container_id, group)
+        running = RunningContainer(
+            self, container_id, cgroup, document["pid"], document["started_at_ns"]
+        )
         running.connect(sock)
         return running
 
-    def exit_of(self, container_id: str) -> ExitStatus:
+    def exit_of(self, container_id: str, group: cgroups.Cgroup) -> ExitStatus:
         """Return the recorded end; a supervisor that left none was killed, and all with it."""
         try:
             text = (self._states / container_id / "exit.json").read_text()
         except FileNotFoundError:
-            self._sweep(container_id)
+            _sweep(group)
             return ExitStatus(KILLED, oom_killed=False, finished_at=datetime.now(UTC))
+        _sweep(group)
         return _exit_status(json.loads(text))
 
-    def _sweep(self, container_id: str) -> None:
-        group = self.cgroup(container_id)
-        group.kill()
-        with contextlib.suppress(OSError):
-            group.remove()
+    async def undo(self, container_id: str, cgroup: str) -> None:
+        """End what a start left that nobody waits for any more; mostly there is nothing."""
+        if not (self._states / container_id).exists():
+            return
+        found = await self.adopt(container_id, cgroup)
+        if isinstance(found, RunningContainer):
+            found.cgroup.kill()
+            await found.wait()
+        await self.forget(container_id)
+
+    def sweep(self, kept: Collection[str]) -> None:
+        """Remove what an earlier daemon left of containers that do not exist any more."""
+        for directory in self._states.iterdir():
+            if directory.name not in kept:
+                _sweep(cgroups.Cgroup(self.cgroup_of(directory.name, "")))
+                shutil.rmtree(directory, ignore_errors=True)
 
     async def forget(self, container_id: str) -> None:
         """Remove what is kept about a container that does not run."""
         await asyncio.to_thread(shutil.rmtree, self._states / container_id, ignore_errors=True)
+
+
+def _sweep(group: cgroups.Cgroup) -> None:
+    group.kill()
+    with contextlib.suppress(OSError):
+        group.remove()
 
 
 def _present(channel: socket.socket | None) -> socket.socket:

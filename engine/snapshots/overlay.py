@@ -88,6 +88,8 @@ class Snapshots:
             f"lowerdir={':'.join(lower)}",
             f"upperdir={upper}",
             f"workdir={upper.parent / 'work'}",
+            # Whatever the kernel's defaults: a layer's directory must tell its changes by itself.
+            "index=off,redirect_dir=off,metacopy=off",
         )
         return [Mount("overlay", "overlay", "", options)]
 

@@ -92,29 +92,30 @@ def _extract(
         return 0
     if name.startswith(_WHITEOUT):
         hidden = f"{parent}/{name.removeprefix(_WHITEOUT)}"
-        _clear(hidden)
+        clear(hidden)
         os.mknod(hidden, stat.S_IFCHR, 0)
         return 0
     moment = int(member.mtime * 1_000_000_000)
     mode = stat.S_IMODE(member.mode)
     if member.isdir():
         if os.path.islink(path) or not os.path.isdir(path):
-            _clear(path)
+            clear(path)
             os.mkdir(path)
         directories.append((path, moment))
     else:
-        _clear(path)
-        _make(tar, member, path)
+        clear(path)
+        make_entry(tar, member, path)
     if not member.islnk():
         os.chown(path, member.uid, member.gid, follow_symlinks=False)
-        _set_xattrs(path, member)
+        set_xattrs(path, member)
         if not member.issym():
             os.chmod(path, mode)
         os.utime(path, ns=(moment, moment), follow_symlinks=False)
     return member.size if member.isreg() else 0
 
 
-def _clear(path: str) -> None:
+def clear(path: str) -> None:
+    """Remove whatever is at a path; nothing is fine."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -125,7 +126,8 @@ def _clear(path: str) -> None:
         shutil.rmtree(path)
 
 
-def _make(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+def make_entry(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    """Make the file, link or device of one entry; raises ValueError for an unknown kind."""
     if member.isreg():
         source = tar.extractfile(member)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
@@ -148,7 +150,8 @@ def _make(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         raise ValueError(f"{member.name}: unknown kind of entry")
 
 
-def _set_xattrs(path: str, member: tarfile.TarInfo) -> None:
+def set_xattrs(path: str, member: tarfile.TarInfo) -> None:
+    """Give a file the extended attributes of its entry."""
     for key, value in member.pax_headers.items():
         if key.startswith("SCHILY.xattr."):
             name = key.removeprefix("SCHILY.xattr.")

@@ -59,17 +59,24 @@ def build_root(spec: ContainerSpec, scratch: str) -> None:
 
     `scratch` is an empty directory; the mounts on it exist only in this mount namespace.
     """
+    # Sources are taken while they are still peers of the host's mounts: a shared one stays so.
+    trees = [None if item.fstype == "image" else take(item, scratch) for item in spec.mounts]
+    shm = _shared_memory(spec)
     # Nothing mounted here may ever travel back to the host.
     mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
+    for index, item in enumerate(spec.mounts):
+        if item.fstype == "image":
+            trees[index] = take(item, scratch)
     for item in spec.rootfs:
-        _mount_rootfs(item, scratch)
+        mount_rootfs(item, scratch)
     root = os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    _mount_kernel_filesystems(root, spec)
+    _mount_kernel_filesystems(root, spec, shm)
     _make_devices(root, spec)
-    for item in spec.mounts:
-        _attach(root, item)
+    for item, tree in zip(spec.mounts, trees, strict=True):
+        attach(root, item, tree)
+    os.close(_touch(root, "/.dockerenv"))  # by this programs tell that they are in a container
     if spec.process.terminal:
-        _touch(root, "/dev/console")
+        os.close(_touch(root, "/dev/console"))
     os.fchdir(root)
     # Scary things happen when the host's root is pivoted: only ever done in our own namespace.
     mounts.pivot_root(".", ".")
@@ -78,7 +85,8 @@ def build_root(spec: ContainerSpec, scratch: str) -> None:
     os.close(root)
 
 
-def _mount_rootfs(item: mounts.Mount, scratch: str) -> None:
+def mount_rootfs(item: mounts.Mount, scratch: str) -> None:
+    """Mount one part of the root on a host directory of this mount namespace."""
     if item.fstype == "bind":
         tree = mounts.open_tree(item.source)
         scratch_fd = os.open(scratch, os.O_PATH | os.O_CLOEXEC)
@@ -89,7 +97,27 @@ def _mount_rootfs(item: mounts.Mount, scratch: str) -> None:
     mounts.mount(item.source, scratch, item.fstype, 0, ",".join(item.options))
 
 
-def _mount_kernel_filesystems(root: int, spec: ContainerSpec) -> None:
+def _shared_memory(spec: ContainerSpec) -> int | None:
+    """Return the /dev/shm of the host or of another container, None for one of its own."""
+    if not spec.shm or spec.shm == "none":
+        return None
+    if spec.shm == "host":
+        return mounts.open_tree("/dev/shm")
+    # A mount can be copied only from inside its own namespace; the copy may leave it.
+    home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    there = os.open(spec.shm, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespaces.setns(there, namespaces.CLONE_NEWNS)
+        try:
+            return mounts.open_tree("/dev/shm")
+        finally:
+            namespaces.setns(home, namespaces.CLONE_NEWNS)
+    finally:
+        os.close(there)
+        os.close(home)
+
+
+def _mount_kernel_filesystems(root: int, spec: ContainerSpec, shm: int | None) -> None:
     secure = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
     sys_mode = 0 if spec.privileged else mounts.MOUNT_ATTR_RDONLY
     _new(root, "proc", "/proc", {}, secure)
@@ -102,7 +130,10 @@ def _mount_kernel_filesystems(root: int, spec: ContainerSpec) -> None:
         "gid": "5",
     }
     _new(root, "devpts", "/dev/pts", pts, mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NOEXEC)
-    _new(root, "tmpfs", "/dev/shm", {"mode": "1777", "size": str(spec.shm_size)}, secure)
+    if shm is not None:
+        _place(root, shm, "/dev/shm")
+    elif spec.shm != "none":
+        _new(root, "tmpfs", "/dev/shm", {"mode": "1777", "size": str(spec.shm_size)}, secure)
     _new(root, "mqueue", "/dev/mqueue", {}, secure)
     _new(root, "sysfs", "/sys", {}, secure | sys_mode)
     _mount_cgroups(root, secure | sys_mode)
@@ -183,7 +214,10 @@ def _make_devices(root: int, spec: ContainerSpec) -> None:
     for name, major, minor in _DEVICES:
         os.mknod(name, 0o666 | stat.S_IFCHR, os.makedev(major, minor), dir_fd=dev)
     for host_path, path, _ in spec.devices:
-        found = os.stat(host_path)
+        try:
+            found = os.stat(host_path)
+        except FileNotFoundError:
+            raise Failure("other", f"{host_path}: no such file or directory") from None
         parent, name = os.path.split(path)
         above = _directory(root, parent)
         try:
@@ -198,29 +232,78 @@ def _make_devices(root: int, spec: ContainerSpec) -> None:
     os.close(dev)
 
 
-def _attach(root: int, item: mounts.Mount) -> None:
-    """Make one of the user's mounts, its target resolved inside the root."""
-    attributes = mounts.attributes_of(item.options)
+def _place(root: int, tree: int, target: str) -> None:
+    place = _directory(root, target)
+    mounts.move_mount(tree, place)
+    os.close(place)
+
+
+def take(item: mounts.Mount, scratch: str) -> int | None:
+    """Return a detached copy of what a mount shows; None for what is new with every mount."""
+    if item.fstype == "image":
+        return _take_image(item, scratch)
     if item.fstype != "bind":
+        return None
+    recursive = "bind" not in item.options
+    try:
+        if not item.subpath:
+            return mounts.open_tree(item.source, recursive=recursive)
+        return _part(item.source, item.subpath, recursive=recursive)
+    except FileNotFoundError:
+        what = f"{item.source}/{item.subpath}".rstrip("/")
+        message = f"error mounting {what!r} to rootfs at {item.target!r}: no such file or directory"
+        raise Failure("other", message) from None
+
+
+def _part(directory: str, subpath: str, *, recursive: bool = True) -> int:
+    """Return a detached copy of what is at `subpath`, resolved inside the directory."""
+    above = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        inside = mounts.open_in_root(above, subpath, os.O_PATH)
+    finally:
+        os.close(above)
+    try:
+        return mounts.open_tree(f"/proc/self/fd/{inside}", recursive=recursive)
+    finally:
+        os.close(inside)
+
+
+def _take_image(item: mounts.Mount, scratch: str) -> int:
+    """Return a detached mount of an image's tree, or of a part of it."""
+    layers = item.source.split(":")
+    if len(layers) == 1:  # overlay wants two; a single layer is the tree itself
+        mounts.mount(layers[0], scratch, "", mounts.MS_BIND)
+    else:
+        data = f"lowerdir={item.source}"
+        mounts.mount("overlay", scratch, "overlay", mounts.MS_RDONLY, data)
+    try:
+        return _part(scratch, item.subpath or "/")
+    except FileNotFoundError:
+        raise Failure("other", f"subpath {item.subpath!r} is not in the image") from None
+    finally:
+        mounts.umount2(scratch, mounts.MNT_DETACH)
+
+
+def attach(root: int, item: mounts.Mount, tree: int | None) -> None:
+    """Make one of the user's mounts of what `take` gave, its target resolved inside the root."""
+    attributes = mounts.attributes_of(item.options)
+    if tree is None:
         options = {}
         for word in item.options:
             key, _, value = word.partition("=")
-            if key not in ("ro", "rw", "nosuid", "nodev", "noexec", "exec", "suid", "dev"):
+            if key in ("mode", "size", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"):
                 options[key] = value or None
         os.close(_new(root, item.fstype, item.target, options, attributes))
         return
-    recursive = "rbind" in item.options
-    try:
-        tree = mounts.open_tree(item.source, recursive=recursive)
-    except FileNotFoundError:
-        message = f"error mounting {item.source!r} to rootfs at {item.target!r}: no such file"
-        raise Failure("other", message) from None
+    recursive = "bind" not in item.options
     if stat.S_ISDIR(os.fstat(tree).st_mode):
         place = _directory(root, item.target)
     else:
         place = _touch(root, item.target)
     if attributes:
         mounts.mount_setattr(tree, attributes, recursive=recursive)
+    if "ro-top" in item.options:
+        mounts.mount_setattr(tree, mounts.MOUNT_ATTR_RDONLY)
     propagation, deep = mounts.propagation_of(item.options)
     mounts.mount_setattr(tree, 0, propagation, recursive=deep)
     mounts.move_mount(tree, place)
@@ -347,6 +430,7 @@ def become_user(spec: ProcessSpec, program: bytes | None, held: frozenset[str]) 
     else:
         os.fchown(0, user.uid, os.fstat(0).st_gid)
     wanted = frozenset(spec.capabilities) & held
+    confine(spec.apparmor)
     if program and not spec.no_new_privileges:
         seccomp.load(program)
     process.drop_bounding(wanted, held)
@@ -371,6 +455,8 @@ def _set_rlimit(name: str, soft: int, hard: int) -> None:
     number = getattr(resource, f"RLIMIT_{name.upper()}", None)
     if number is None:
         raise Failure("other", f"invalid rlimit type: {name}")
+    infinite = resource.RLIM_INFINITY
+    soft, hard = (infinite if value == -1 else value for value in (soft, hard))
     try:
         resource.setrlimit(number, (soft, hard))
     except (OSError, ValueError):
@@ -410,6 +496,22 @@ def set_oom_score(value: int) -> None:
             file.write(str(value))
     except PermissionError:
         return
+
+
+def confine(profile: str | None) -> None:
+    """Let AppArmor take hold with the next exec. Source: apparmor's change_onexec interface."""
+    if profile is None:
+        return
+    path = "/proc/self/attr/apparmor/exec"
+    if not os.path.exists(path):  # before Linux 5.8
+        path = "/proc/self/attr/exec"
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"exec {profile}")
+    except OSError as error:
+        raise Failure(
+            "other", f"apparmor failed to apply profile {profile}: {error.strerror}"
+        ) from error
 
 
 def execute(args: tuple[str, ...], env: dict[str, str]) -> None:

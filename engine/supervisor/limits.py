@@ -40,6 +40,8 @@ def apply_resources(cgroup: Cgroup, resources: ResourceSpec) -> None:
     """
     _apply_memory(cgroup, resources)
     _apply_cpu(cgroup, resources)
+    _apply_realtime(cgroup, resources)
+    _apply_block_io(cgroup, resources)
     for name, value in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems)):
         if value and (path := cgroup.path("cpuset", f"cpuset.{name}")):
             write(path, value)
@@ -63,9 +65,18 @@ def _apply_memory(cgroup: Cgroup, resources: ResourceSpec) -> None:
     # Memory may never exceed memory + swap, so a rise starts with the sum and a fall ends with it.
     if memory and current and memory > int(read(current)):
         pairs.reverse()
-    for name, value in (*pairs, ("memory.soft_limit_in_bytes", resources.memory_reservation)):
+    rest = [
+        ("memory.soft_limit_in_bytes", resources.memory_reservation),
+        ("memory.kmem.tcp.limit_in_bytes", resources.memory_tcp),
+    ]
+    for name, value in (*pairs, *rest):
         if value and (path := cgroup.path("memory", name)):
             _write_memory(path, value)
+    directory = cgroup.path("memory")
+    if directory and resources.memory_swappiness is not None:
+        write(f"{directory}memory.swappiness", resources.memory_swappiness)
+    if directory and resources.oom_kill_disable:
+        write(f"{directory}memory.oom_control", 1)
 
 
 def _write_memory(path: str, value: int) -> None:
@@ -92,6 +103,41 @@ def _apply_cpu(cgroup: Cgroup, resources: ResourceSpec) -> None:
     for name, value in {**values, "cpu.shares": resources.cpu_shares}.items():
         if value and (path := cgroup.path("cpu", name)):
             write(path, value)
+
+
+def _apply_realtime(cgroup: Cgroup, resources: ResourceSpec) -> None:
+    if not (resources.cpu_rt_runtime or resources.cpu_rt_period):
+        return
+    directory = cgroup.path("cpu") or ""
+    # A group may hand down only what it has itself, and a new group has nothing.
+    for place in (os.path.dirname(directory.rstrip("/")) + "/", directory):
+        for name, value in (
+            ("cpu.rt_period_us", resources.cpu_rt_period),
+            ("cpu.rt_runtime_us", resources.cpu_rt_runtime),
+        ):
+            if value and (place == directory or int(read(place + name)) < value):
+                write(place + name, value)
+
+
+def _apply_block_io(cgroup: Cgroup, resources: ResourceSpec) -> None:
+    if cgroup.found.is_v2("io"):
+        directory = cgroup.path("io") or ""
+        for word, device, rate in resources.blkio_throttles:
+            write(f"{directory}io.max", f"{device} {word}={rate}")
+        if resources.blkio_weight:
+            write(f"{directory}io.bfq.weight", f"default {resources.blkio_weight}")
+        for device, weight in resources.blkio_weights:
+            write(f"{directory}io.bfq.weight", f"{device} {weight}")
+        return
+    if (directory := cgroup.path("blkio") or "") == "":
+        return
+    names = {"rbps": "read_bps", "wbps": "write_bps", "riops": "read_iops", "wiops": "write_iops"}
+    for word, device, rate in resources.blkio_throttles:
+        write(f"{directory}blkio.throttle.{names[word]}_device", f"{device} {rate}")
+    if resources.blkio_weight:
+        write(f"{directory}blkio.bfq.weight", resources.blkio_weight)
+    for device, weight in resources.blkio_weights:
+        write(f"{directory}blkio.bfq.weight_device", f"{device} {weight}")
 
 
 def apply_devices(cgroup: Cgroup, extra: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ class ProcessSpec:
     capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False
     seccomp: str | None = "default"  # "default", a profile as JSON text, None for unconfined
+    apparmor: str | None = None  # a profile's name; None leaves the process as it is
     rlimits: tuple[tuple[str, int, int], ...] = ()  # ("nofile", soft, hard)
     oom_score_adj: int = 0
 
@@ -60,12 +61,20 @@ class ResourceSpec:
     memory: int | None = None
     memory_swap: int | None = None
     memory_reservation: int | None = None
+    memory_swappiness: int | None = None
+    memory_tcp: int | None = None
+    oom_kill_disable: bool = False
     cpu_shares: int | None = None
     cpu_quota: int | None = None
     cpu_period: int | None = None
+    cpu_rt_runtime: int | None = None
+    cpu_rt_period: int | None = None
     cpuset_cpus: str | None = None
     cpuset_mems: str | None = None
     pids: int | None = None
+    blkio_weight: int | None = None
+    blkio_weights: tuple[tuple[str, int], ...] = ()  # ("8:0", weight)
+    blkio_throttles: tuple[tuple[str, str, int], ...] = ()  # ("rbps", "8:0", bytes or operations)
     devices: tuple[str, ...] = ()  # device cgroup rules, "c 1:3 rwm"; the default set is implied
 
 
@@ -78,10 +87,13 @@ class ContainerSpec:
            `mounts` come on top of the runtime's own (/proc /dev /sys /dev/shm …), their targets
            are absolute paths inside the container, resolved within its root, created when missing.
            `namespaces` maps kind ("net", "pid", "ipc", "uts", "cgroup", "mount") to "private",
-           "host" or a path to join.
+           "host" or a path to join. `shm` is whose /dev/shm is seen: "" one of its own, "host",
+           "none", or the path of a mount namespace to take it from.
+           `cgroup` is the group's name below every hierarchy's root.
     """
 
     id: str
+    cgroup: str
     hostname: str
     domainname: str
     process: ProcessSpec
@@ -89,6 +101,8 @@ class ContainerSpec:
     log_path: str | None
     log_max_size: int | None = None  # bytes per file before rotation; None never rotates
     log_max_files: int = 1
+    log_compress: bool = False
+    log_attributes: dict[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     namespaces: dict[str, str] = field(default_factory=dict)
     interfaces: tuple[InterfaceSpec, ...] = ()
@@ -99,8 +113,8 @@ class ContainerSpec:
     sysctls: dict[str, str] = field(default_factory=dict)
     devices: tuple[tuple[str, str, str], ...] = ()  # host path, container path, "rwm"
     shm_size: int = 64 * 1024 * 1024
+    shm: str = ""
     privileged: bool = False
-    init: bool = False
 
 
 def to_json(spec: ContainerSpec | ProcessSpec) -> dict[str, Any]:

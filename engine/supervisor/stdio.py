@@ -55,8 +55,17 @@ class Attachment:
     """One attached client socket."""
 
     def __init__(
-        self, stdio: Stdio, sock: socket.socket, *, stdin: bool, outputs: set[int]
+        self,
+        stdio: Stdio,
+        sock: socket.socket,
+        *,
+        stdin: bool,
+        outputs: set[int],
+        framed: bool,
+        keys: DetachKeys | None,
     ) -> None:
+        self.framed = framed
+        self._keys = keys
         self._stdio = stdio
         self._loop = stdio.loop
         self.sock = sock
@@ -146,11 +155,47 @@ class Attachment:
             self.drop()
             return
         if data:
-            self._stdio.write_stdin(data, self)
+            self.type(data)
         else:
             self._reads = False
             self._watch()
             self._stdio.stdin_ended()
+
+    def type(self, data: bytes) -> None:
+        """Pass input on, unless it is what detaches this client."""
+        if self._keys is None:
+            self._stdio.write_stdin(data, self)
+            return
+        text, detached = self._keys.feed(data)
+        if text:
+            self._stdio.write_stdin(text, self)
+        if detached:
+            self.end()
+            self._keys.on_detach()
+
+
+class DetachKeys:
+    """Finds the keys that detach in what is typed; what only begins like them is passed on."""
+
+    def __init__(self, keys: bytes, on_detach: Callable[[], None]) -> None:
+        self._keys = keys
+        self._matched = 0
+        self.on_detach = on_detach
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """Return the input that is for the process, and whether the keys were typed."""
+        text = bytearray()
+        for byte in data:
+            if byte != self._keys[self._matched]:
+                text += self._keys[: self._matched]
+                self._matched = 0
+            if byte == self._keys[self._matched]:
+                self._matched += 1
+                if self._matched == len(self._keys):
+                    return bytes(text), True
+            else:
+                text.append(byte)
+        return bytes(text), False
 
 
 class Stdio:
@@ -189,17 +234,26 @@ class Stdio:
         return not self._outputs
 
     def attach(
-        self, sock: socket.socket, *, stdin: bool, outputs: set[int], prefix: bytes = b""
+        self,
+        sock: socket.socket,
+        *,
+        stdin: bool,
+        outputs: set[int],
+        framed: bool = True,
+        prefix: bytes = b"",
+        detach_keys: bytes = b"",
+        on_detach: Callable[[], None] = lambda: None,
     ) -> None:
         """Add a client with the input it sent already; after the end it is told so at once."""
         reads = stdin and self._stdin is not None
-        attachment = Attachment(self, sock, stdin=reads, outputs=outputs)
+        keys = DetachKeys(detach_keys, on_detach) if detach_keys and self._terminal else None
+        attachment = Attachment(self, sock, stdin=reads, outputs=outputs, framed=framed, keys=keys)
         if self.finished:
             attachment.end()
         else:
             self._attachments.append(attachment)
             if prefix and reads:
-                self.write_stdin(prefix, attachment)
+                attachment.type(prefix)
 
     def detached(self, attachment: Attachment) -> None:
         """Take note that a client is gone."""
@@ -261,7 +315,7 @@ class Stdio:
                 framed = bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
             for attachment in list(self._attachments):
                 if stream in attachment.outputs:
-                    attachment.send(framed)
+                    attachment.send(framed if attachment.framed else data)
             self.pace()
         return True
 

@@ -67,7 +67,7 @@ class Supervisor:
         message, fds = received
         self._spec = container_from_json(message["spec"])
         process.set_name(f"hythe {self._spec.id[:9]}")
-        self._cgroup = Cgroup(f"{message['cgroup_parent']}/{self._spec.id}")
+        self._cgroup = Cgroup(self._spec.cgroup)
         try:
             self._start(message, fds)
         except init.Failure as failure:
@@ -80,7 +80,11 @@ class Supervisor:
         self._save("running.json", {"pid": self._init.pid, "started_at_ns": self._started_ns})
         answer = {"pid": self._init.pid, "started_at_ns": self._started_ns}
         self._connect(self._control)
-        self._tell(self._control, answer)
+        try:
+            wire.send(self._control, answer)
+        except OSError:
+            # A daemon that went away before it knew of the start cannot own it.
+            self._cgroup.kill()
         self._stay()
 
     def _give_up(self, answer: dict[str, Any]) -> None:
@@ -108,7 +112,13 @@ class Supervisor:
             limits.apply_devices(self._cgroup, spec.resources.devices)
         log = None
         if spec.log_path:
-            log = LogWriter(spec.log_path, spec.log_max_size, spec.log_max_files)
+            log = LogWriter(
+                spec.log_path,
+                spec.log_max_size,
+                spec.log_max_files,
+                compress=spec.log_compress,
+                attributes=spec.log_attributes,
+            )
         program = self._filter(spec.process, spec.privileged)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         streams = _Streams(spec.process)
@@ -144,7 +154,7 @@ class Supervisor:
         stdio = streams.pump(self._loop, master, log, stdin_once=spec.process.stdin_once)
         self._init = Child(pid, pidfd, stdio, master)
         for fd, wish in zip(fds, message["attachments"], strict=True):
-            self._attach(stdio, fd, wish)
+            self._attach(stdio, fd, wish, None)
         self._loop.watch(pidfd, select.EPOLLIN, lambda _events: self._init_ended())
 
     def _listen(self) -> None:
@@ -239,11 +249,11 @@ class Supervisor:
             os.waitpid(helper, 0)
             if received is None:
                 raise init.Failure("other", "the process ended before it was started")
-            first, _ = received
+            first, fds_of_helper = received
             if "error" in first:
                 raise init.Failure(first["kind"], first["error"])
-            pid = int(first["pid"])
-            pidfd = os.pidfd_open(pid)
+            pidfd = fds_of_helper[0]
+            pid = namespaces.pid_of(pidfd)
             try:
                 master = _await_exec(ours, terminal=spec.terminal)
             except init.Failure:
@@ -260,20 +270,21 @@ class Supervisor:
         exec_id = request["exec"]
         self._execs[exec_id] = child
         for fd, wish in zip(fds, request["attachments"], strict=True):
-            self._attach(stdio, fd, wish)
+            self._attach(stdio, fd, wish, exec_id)
         self._loop.watch(pidfd, select.EPOLLIN, lambda _events: self._exec_ended(exec_id))
         return {"pid": pid}
 
     def _become_exec(
         self, spec: ProcessSpec, channel: socket.socket, streams: _Streams, program: bytes | None
     ) -> None:
-        self._cgroup.add(os.getpid())
+        self._cgroup.add(0)
         init.join(self._init.pidfd)
         # Entering a pid namespace takes effect with the next child; as our parent's child it is
-        # waited for by the supervisor itself.
-        pid, _ = namespaces.clone3(namespaces.CLONE_PARENT)
+        # waited for by the supervisor itself. Its number here may be that of another pid
+        # namespace, so it is handed over by descriptor.
+        pid, pidfd = namespaces.clone3(namespaces.CLONE_PARENT)
         if pid:
-            wire.send(channel, {"pid": pid})
+            wire.send(channel, {}, (pidfd,))
             os._exit(0)
         os.setsid()
         if spec.terminal:
@@ -332,7 +343,7 @@ class Supervisor:
     def _handle(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         match request["op"]:
             case "attach":
-                self._attach(self._init.stdio, fds[0], request)
+                self._attach(self._init.stdio, fds[0], request, None)
             case "exec":
                 return self._exec(request, fds)
             case "resize":
@@ -340,7 +351,7 @@ class Supervisor:
                 if target.master is not None:
                     _resize(target.master, request["rows"], request["columns"])
             case "kill":
-                namespaces.pidfd_send_signal(self._init.pidfd, request["signal"])
+                self._kill(request["exec"], request["signal"])
             case "freeze":
                 self._cgroup.freeze(frozen=request["frozen"])
             case "update":
@@ -349,13 +360,26 @@ class Supervisor:
                 raise init.Failure("other", f"unknown request {other!r}")
         return {}
 
-    @staticmethod
-    def _attach(stdio: Stdio, fd: int, wish: dict[str, Any]) -> None:
+    def _kill(self, exec_id: str | None, number: int) -> None:
+        child = self._init if exec_id is None else self._execs.get(exec_id)
+        # A process that has just ended cannot be signalled, and need not be.
+        with contextlib.suppress(ProcessLookupError):
+            if child is not None:
+                namespaces.pidfd_send_signal(child.pidfd, number)
+
+    def _attach(self, stdio: Stdio, fd: int, wish: dict[str, Any], exec_id: str | None) -> None:
         outputs = {1} if wish["stdout"] else set()
         if wish["stderr"]:
             outputs.add(2)
-        prefix = wish["prefix"].encode("latin-1")
-        stdio.attach(socket.socket(fileno=fd), stdin=wish["stdin"], outputs=outputs, prefix=prefix)
+        stdio.attach(
+            socket.socket(fileno=fd),
+            stdin=wish["stdin"],
+            outputs=outputs,
+            framed=wish["framed"],
+            prefix=wish["prefix"].encode("latin-1"),
+            detach_keys=wish["detach_keys"].encode("latin-1"),
+            on_detach=lambda: self._broadcast({"event": "detach", "exec": exec_id}),
+        )
 
     def _tell(self, connection: socket.socket, message: dict[str, Any]) -> None:
         # A daemon that went away in the middle is no reason to leave the container alone.

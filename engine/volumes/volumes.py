@@ -61,13 +61,17 @@ class Volumes:
         # Says which containers use a volume; set by the daemon once containers are known.
         self.users: Callable[[str], list[str]] = lambda _name: []
 
-    def ensure(self, name: str | None, labels: dict[str, str] | None = None) -> Volume:
+    def ensure(
+        self, name: str | None, labels: dict[str, str] | None = None, *, anonymous: bool = False
+    ) -> Volume:
         """Return the volume of that name, made when missing; None makes an anonymous one."""
         if name and name in self._volumes:
             return self._volumes[name]
-        return self.create(name, labels or {})
+        return self.create(name, labels or {}, anonymous=anonymous or name is None)
 
-    def create(self, name: str | None, labels: dict[str, str]) -> Volume:
+    def create(
+        self, name: str | None, labels: dict[str, str], *, anonymous: bool = False
+    ) -> Volume:
         """Make a volume. Raises: InvalidArgument(name)."""
         chosen = name or secrets.token_hex(32)
         if not _NAME.fullmatch(chosen):
@@ -78,7 +82,7 @@ class Volumes:
             )
         path = self._root / chosen / "_data"
         path.mkdir(parents=True, exist_ok=True)
-        volume = Volume(chosen, str(path), clock.stamp(), labels, anonymous=name is None)
+        volume = Volume(chosen, str(path), clock.stamp(), labels, anonymous=anonymous)
         self._table.save(chosen, volume.__dict__)
         self._volumes[chosen] = volume
         return volume

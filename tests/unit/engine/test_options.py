@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.containers import options
+from engine.containers import limits, options
 from engine.core.errors import EngineError
 
 
@@ -21,15 +21,44 @@ from engine.core.errors import EngineError
         ({"Binds": ["relative/path:/x:zz"]}, "invalid mode"),
         ({"Binds": ["/a:/x", "/b:/x/"]}, "Duplicate mount point"),
         ({"LogConfig": {"Type": "syslog"}}, "no log driver named 'syslog'"),
-        ({"VolumesFrom": ["other"]}, "VolumesFrom is not supported"),
+        ({"VolumeDriver": "nfs", "Binds": ["data:/x"]}, "volume plugin nfs"),
+        ({"DeviceRequests": [{"Capabilities": [["gpu"]]}]}, "could not select device driver"),
+        ({"StorageOpt": {"size": "1g"}}, "storage-opt"),
+        ({"MemorySwappiness": 101}, "swappiness range is 0-100"),
+        ({"BlkioWeight": 5}, "from 10 to 1000"),
+        ({"CpuQuota": 10}, "CPU cfs quota"),
+        ({"CpusetCpus": "4096"}, "Requested CPUs are not available"),
+        ({"CpusetCpus": "a"}, "Invalid value a for cpuset cpus"),
+        ({"Ulimits": [{"Name": "wings", "Soft": 1, "Hard": 1}]}, "invalid ulimit type: wings"),
+        ({"Ulimits": [{"Name": "nofile", "Soft": 2, "Hard": 1}]}, "soft limit must be less"),
+        ({"DeviceCgroupRules": ["c 1:3 x"]}, "invalid device cgroup rule"),
+        ({"OomScoreAdj": 2000}, "oom score adj"),
+        ({"CgroupParent": "/a/../../b"}, "invalid cgroup parent"),
+        ({"Annotations": {"": "x"}}, "invalid Annotation"),
+        ({"NetworkMode": "container:x", "Dns": ["1.1.1.1"]}, "conflicting options: dns"),
+        ({"Mounts": [{"Type": "tmpfs", "Target": "/x", "Source": "/y"}]}, "field Source"),
+        (
+            {
+                "Mounts": [
+                    {"Type": "volume", "Target": "/x", "BindOptions": {"Propagation": "shared"}}
+                ]
+            },
+            "field BindOptions",
+        ),
+        ({"Tmpfs": {"/x": "wings"}}, "invalid tmpfs option"),
+        ({"CpuCount": 2}, "only supported on Windows"),
+        (
+            {"LogConfig": {"Type": "json-file", "Config": {"compress": "true"}}},
+            "compress cannot be true",
+        ),
         ({"PortBindings": {"80/tcp": [{"HostPort": "http"}]}}, "invalid port"),
-        ({"PidMode": "container:x"}, "PidMode"),
+        ({"PidMode": "other"}, "invalid PID mode: other"),
     ],
 )
 def test_refused_with_a_reason(host, words):
     """Nothing that cannot work is silently ignored."""
     with pytest.raises(EngineError, match="(?i)" + words.replace("(", r"\(")):
-        options.validate({}, {"NetworkMode": "bridge", **host})
+        options.validate({}, {"NetworkMode": "bridge", **host}, "")
 
 
 def test_capabilities():
@@ -42,11 +71,11 @@ def test_capabilities():
 
 def test_limits():
     """Docker's numbers become the kernel's."""
-    spec = options.resources({"Memory": 2**24, "NanoCpus": 500_000_000, "PidsLimit": 7})
+    spec = limits.resources({"Memory": 2**24, "NanoCpus": 500_000_000, "PidsLimit": 7})
     assert (spec.memory, spec.memory_swap) == (2**24, 2**25)
     assert (spec.cpu_quota, spec.cpu_period) == (50_000, 100_000)
     assert spec.pids == 7
-    assert options.resources({}).pids == options.DEFAULT_PIDS
+    assert limits.resources({}).pids == limits.DEFAULT_PIDS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,416 @@
+"""A container's tree as a tar stream, in and out, by a process that sees nothing else.
+
+Run as `python -m engine.runtime.tree REQUEST`, REQUEST being JSON. The process enters the
+container's mounts, or a view of them made in a mount namespace of its own, and is confined to
+them by chroot before it looks at the first path: links lead nowhere outside (CVE-2018-15664). It
+loads nothing from there: every module is imported before, names of users are read from files,
+never through the C library (CVE-2019-14271).
+
+Shape: {"op": "stat"|"get"|"put"|"export"|"diff", "path", "pid" of a running container or null,
+       "rootfs" and "mounts" as lists of Mount fields, "layers", "scratch", and for put
+       "keep_kinds", "user" and "read_only"}. The first line of stdout is {"stat"} or {"ok"} or
+       {"error", "kind": "not_found"|"invalid"|"forbidden"|"other"}; a tar stream may follow.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import stat
+import sys
+import tarfile
+from typing import Any
+
+from engine.kernel import mount as mounts
+from engine.kernel import namespaces
+from engine.snapshots.diff import Kind, changes
+from engine.snapshots.unpack import clear, make_entry, set_xattrs
+from engine.supervisor import init
+from engine.supervisor.users import resolve_user
+
+PIECE = 1 << 20
+# Go's os.FileMode, which the API shows instead of the kernel's mode.
+_GO_MODES = (
+    (stat.S_ISDIR, 1 << 31),
+    (stat.S_ISLNK, 1 << 27),
+    (stat.S_ISBLK, 1 << 26),
+    (stat.S_ISCHR, 1 << 26 | 1 << 21),
+    (stat.S_ISFIFO, 1 << 25),
+    (stat.S_ISSOCK, 1 << 24),
+)
+_GO_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
+
+
+class Refused(Exception):
+    """What the client is told."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def _say(**line: object) -> None:
+    sys.stdout.buffer.write(json.dumps(line).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _enter(request: dict[str, Any]) -> None:
+    """Make the container's tree this process's root."""
+    if request["pid"]:
+        namespaces.join_path(f"/proc/{request['pid']}/ns/mnt", namespaces.CLONE_NEWNS)
+        os.chroot("/")
+        os.chdir("/")
+        return
+    scratch = request["scratch"]
+    namespaces.unshare(namespaces.CLONE_NEWNS)
+    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+    user_mounts = [
+        mounts.Mount(**{**item, "options": tuple(item["options"])}) for item in request["mounts"]
+    ]
+    trees = [init.take(item, scratch) for item in user_mounts]
+    if request["op"] == "put":
+        for fields in request["rootfs"]:
+            init.mount_rootfs(mounts.Mount(**fields), scratch)
+    else:
+        _mount_view(request["layers"], scratch)
+    root = os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for item, tree in zip(user_mounts, trees, strict=True):
+        if tree is not None:
+            init.attach(root, item, tree)
+    os.fchdir(root)
+    os.close(root)
+    os.chroot(".")
+
+
+def _mount_view(layers: list[str], scratch: str) -> None:
+    """Show the layers, with places for mounts made in memory and forgotten afterwards."""
+    mounts.mount("tmpfs", scratch, "tmpfs", 0, "mode=755")
+    for name in ("upper", "work", "root"):
+        os.mkdir(f"{scratch}/{name}")
+    found = os.stat(layers[0])
+    os.chmod(f"{scratch}/upper", stat.S_IMODE(found.st_mode))
+    os.chown(f"{scratch}/upper", found.st_uid, found.st_gid)
+    os.utime(f"{scratch}/upper", ns=(found.st_atime_ns, found.st_mtime_ns))
+    data = f"lowerdir={':'.join(layers)},upperdir={scratch}/upper,workdir={scratch}/work"
+    mounts.mount("overlay", f"{scratch}/root", "overlay", 0, data)
+    tree = mounts.open_tree(f"{scratch}/root")
+    place = os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mounts.move_mount(tree, place)
+    os.close(tree)
+    os.close(place)
+
+
+def _clean(path: str) -> str:
+    """Return an absolute path without dots in the middle; a last "/" or "/." stays."""
+    clean = os.path.normpath("/" + path).replace("//", "/", 1) if path else "/"
+    if clean != "/" and path.endswith("/."):
+        return clean + "/."
+    if clean != "/" and path.endswith("/"):
+        return clean + "/"
+    return clean
+
+
+def _base(path: str) -> str:
+    if path.endswith("/."):
+        return "."
+    return os.path.basename(path.rstrip("/")) or "/"
+
+
+def _look(path: str) -> os.stat_result:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        raise Refused("not_found", path) from None
+    except NotADirectoryError:
+        raise Refused("invalid", "not a directory") from None
+
+
+def _describe(path: str, found: os.stat_result) -> dict[str, Any]:
+    mode = stat.S_IMODE(found.st_mode) & 0o777
+    mode |= sum(bit for test, bit in _GO_MODES if test(found.st_mode))
+    mode |= sum(bit for flag, bit in _GO_BITS if found.st_mode & flag)
+    target = ""
+    if stat.S_ISLNK(found.st_mode):
+        target = os.path.realpath(path)
+    return {
+        "name": _base(path),
+        "size": found.st_size,
+        "mode": mode,
+        "mtime_ns": found.st_mtime_ns,
+        "linkTarget": target,
+    }
+
+
+class Packer:
+    """Writes files of the current root into a tar stream, hard links as links."""
+
+    def __init__(self) -> None:
+        self.tar = tarfile.open(  # noqa: SIM115 - `close` is the end of the stream
+            fileobj=sys.stdout.buffer,
+            mode="w|",
+            format=tarfile.PAX_FORMAT,
+            bufsize=PIECE,
+            errors="surrogateescape",
+        )
+        self._seen: dict[tuple[int, int], str] = {}
+
+    def add(self, path: str, name: str) -> None:
+        """Add one file; one that vanished meanwhile, and sockets, are left out."""
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return
+        info = tarfile.TarInfo(name)
+        info.mode = stat.S_IMODE(found.st_mode)
+        info.uid, info.gid = found.st_uid, found.st_gid
+        info.mtime = found.st_mtime_ns // 1_000_000_000
+        kind = found.st_mode
+        if stat.S_ISREG(kind):
+            key = (found.st_dev, found.st_ino)
+            if found.st_nlink > 1 and key in self._seen:
+                info.type, info.linkname = tarfile.LNKTYPE, self._seen[key]
+                self.tar.addfile(info)
+                return
+            self._seen[key] = name
+            self._add_file(path, info)
+            return
+        if stat.S_ISDIR(kind):
+            info.type, info.name = tarfile.DIRTYPE, name.rstrip("/") + "/"
+        elif stat.S_ISLNK(kind):
+            info.type, info.linkname = tarfile.SYMTYPE, os.readlink(path)
+        elif stat.S_ISFIFO(kind):
+            info.type = tarfile.FIFOTYPE
+        elif stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+            info.type = tarfile.CHRTYPE if stat.S_ISCHR(kind) else tarfile.BLKTYPE
+            info.devmajor, info.devminor = os.major(found.st_rdev), os.minor(found.st_rdev)
+        else:
+            return
+        _read_xattrs(path, info)
+        self.tar.addfile(info)
+
+    def _add_file(self, path: str, info: tarfile.TarInfo) -> None:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            fd = os.open(path, flags)
+        except FileNotFoundError:
+            return
+        with open(fd, "rb", buffering=0) as file:
+            info.size = os.fstat(fd).st_size
+            _read_xattrs(path, info)
+            self.tar.addfile(info, _Exactly(file, info.size))  # type: ignore[arg-type]
+
+    def whiteout(self, path: str) -> None:
+        """Say that a path is gone, as image layers do."""
+        self.tar.addfile(tarfile.TarInfo(path))
+
+    def tree(self, path: str, name: str) -> None:
+        """Add a file, or a directory with all in it, on this filesystem or another."""
+        self.add(path, name)
+        if os.path.islink(path.rstrip("/")) and not path.endswith(("/", "/.")):
+            return
+        try:
+            entries = sorted(os.listdir(path))
+        except (NotADirectoryError, FileNotFoundError):
+            return
+        for entry in entries:
+            self.tree(f"{path.rstrip('/')}/{entry}", f"{name.rstrip('/')}/{entry}")
+
+    def close(self) -> None:
+        """Write the end of the archive."""
+        self.tar.close()
+        sys.stdout.buffer.flush()
+
+
+class _Exactly:
+    """A file that gives as many bytes as were promised, however it changes meanwhile."""
+
+    def __init__(self, file: Any, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; zeros when the file became shorter."""
+        size = min(size, self._left)
+        data: bytes = self._file.read(size)
+        self._left -= size
+        while len(data) < size:
+            more = self._file.read(size - len(data))
+            data += more or bytes(size - len(data))
+        return data
+
+
+def _read_xattrs(path: str, info: tarfile.TarInfo) -> None:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return
+    found = {}
+    for name in names:
+        if name == "security.capability" or name.startswith("user."):
+            value = os.getxattr(path, name, follow_symlinks=False)
+            found[f"SCHILY.xattr.{name}"] = value.decode("utf-8", "surrogateescape")
+    info.pax_headers = found
+
+
+def _get(request: dict[str, Any]) -> None:
+    path = _clean(request["path"])
+    found = _look(path)
+    _say(stat=_describe(path, found))
+    if request["op"] == "stat":
+        return
+    packer = Packer()
+    base = _base(path)
+    packer.tree(path, "" if base == "/" else base)
+    packer.close()
+
+
+def _export() -> None:
+    _say(ok=True)
+    packer = Packer()
+    for name in sorted(os.listdir("/")):
+        packer.tree(f"/{name}", name)
+    packer.close()
+
+
+def _diff(layers: list[str]) -> None:
+    """Write the topmost layer as an image layer, with `.wh.` files for what is gone."""
+    _say(ok=True)
+    packer = Packer()
+    for change in changes(layers):
+        name = change.path.removeprefix("/")
+        parent, base = os.path.split(name)
+        if change.kind is Kind.DELETED:
+            packer.whiteout(f"{parent}/.wh.{base}".lstrip("/"))
+            continue
+        packer.add(change.source, name)
+        if change.opaque:
+            packer.whiteout(f"{name}/.wh..wh..opq")
+    packer.close()
+
+
+def _put(request: dict[str, Any]) -> None:
+    path = _clean(request["path"])
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise Refused("not_found", path) from None
+    except NotADirectoryError:
+        found = None
+    if found is None or not stat.S_ISDIR(found.st_mode):
+        raise Refused("invalid", "extraction point is not a directory")
+    real = os.path.realpath(path)
+    if os.statvfs(real).f_flag & os.ST_RDONLY:
+        raise Refused("forbidden", "mounted volume is marked read-only")
+    if request["read_only"] and found.st_dev == os.stat("/").st_dev:
+        raise Refused("forbidden", "container rootfs is marked read-only")
+    owner = None
+    if request["user"] is not None:
+        owner = resolve_user(request["user"], ())
+        if owner is None:
+            raise Refused("invalid", f"unable to find user {request['user']}")
+    directories: list[tuple[str, int]] = []
+    os.umask(0)
+    try:
+        with tarfile.open(
+            fileobj=sys.stdin.buffer, mode="r|*", bufsize=PIECE, errors="surrogateescape"
+        ) as tar:
+            for member in tar:
+                tar.members.clear()  # type: ignore[attr-defined] # else every entry is kept
+                _extract(tar, member, real, directories, keep_kinds=request["keep_kinds"])
+                if owner and not member.islnk():
+                    place = _inside(real, member.name)
+                    os.chown(place, owner.uid, owner.gid, follow_symlinks=False)
+    except tarfile.ReadError as error:
+        if "empty" not in str(error):
+            raise Refused("invalid", f"invalid tar: {error}") from error
+    for place, moment in reversed(directories):
+        os.utime(place, ns=(moment, moment), follow_symlinks=False)
+    _say(ok=True)
+
+
+def _inside(directory: str, name: str) -> str:
+    return os.path.normpath(f"{directory}/{os.path.normpath('/' + name)}").replace("//", "/", 1)
+
+
+def _extract(
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    directory: str,
+    directories: list[tuple[str, int]],
+    *,
+    keep_kinds: bool,
+) -> None:
+    place = _inside(directory, member.name)
+    os.makedirs(os.path.dirname(place), 0o755, exist_ok=True)
+    try:
+        is_directory: bool | None = stat.S_ISDIR(os.lstat(place).st_mode)
+    except FileNotFoundError:
+        is_directory = None
+    moment = int(member.mtime * 1_000_000_000)
+    if is_directory is not None and is_directory != member.isdir():
+        if place == directory:
+            return
+        if keep_kinds:
+            here, there = (
+                ("directory", "non-directory")
+                if is_directory
+                else (
+                    "non-directory",
+                    "directory",
+                )
+            )
+            raise Refused("invalid", f'cannot overwrite {here} "{place}" with {there} "{place}"')
+        clear(place)
+    if member.isdir():
+        os.makedirs(place, exist_ok=True)
+        directories.append((place, moment))
+    else:
+        if is_directory is False:
+            clear(place)
+        link = member.linkname
+        if member.islnk():
+            member.linkname = _inside(directory, link)
+        make_entry(tar, member, place)
+    if member.islnk():
+        return
+    os.chown(place, member.uid, member.gid, follow_symlinks=False)
+    set_xattrs(place, member)
+    if not member.issym():
+        os.chmod(place, stat.S_IMODE(member.mode))
+    if not member.isdir():
+        os.utime(place, ns=(moment, moment), follow_symlinks=False)
+
+
+def main() -> int:
+    """Run for the argument; return the exit code."""
+    request = json.loads(sys.argv[1])
+    # Nothing may be loaded from inside the container later, the codec of names included.
+    codecs.lookup("utf-8")
+    try:
+        if request["op"] == "diff":
+            _diff(request["layers"])
+            return 0
+        _enter(request)
+        if request["op"] == "put":
+            _put(request)
+        elif request["op"] == "export":
+            _export()
+        else:
+            _get(request)
+    except Refused as refusal:
+        _say(error=str(refusal), kind=refusal.kind)
+    except init.Failure as failure:
+        _say(error=failure.message, kind="other")
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        _say(error=f"{error.strerror}{where}", kind="other")
+    except (ValueError, EOFError, tarfile.TarError) as error:
+        _say(error=f"invalid tar: {error}", kind="invalid")
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
