@@ -43,7 +43,7 @@ from engine.containers.stop import (
     unpause_container,
 )
 from engine.containers.update import update_container
-from engine.core.clock import parse_since
+from engine.core.clock import parse_since_ns, stamp_ns
 from engine.core.errors import Conflict, InvalidArgument, NotFound, Unsupported
 from engine.runtime.runtime import Attachment
 
@@ -298,6 +298,10 @@ async def get_attach_websocket(request: web.Request) -> web.StreamResponse:
     return websocket
 
 
+def _moment(text: str | None) -> str:
+    return stamp_ns(parse_since_ns(text)) if text and text != "0" else ""
+
+
 @routes.get("/containers/{ref}/logs")
 async def get_logs(request: web.Request) -> web.StreamResponse:
     """Read or follow the log."""
@@ -313,8 +317,8 @@ async def get_logs(request: web.Request) -> web.StreamResponse:
             stdout=flag(request, "stdout"),
             stderr=flag(request, "stderr"),
             follow=flag(request, "follow"),
-            since=parse_since(since) if since else 0,
-            until=parse_since(until) if until and until != "0" else 0,
+            since=_moment(since),
+            until=_moment(until),
             tail=int(tail) if tail.isdigit() else None,
             timestamps=flag(request, "timestamps"),
             details=flag(request, "details"),

@@ -103,7 +103,8 @@ class TakenOver:
     """A client's connection lifted out of HTTP: a socket of our own on the same connection.
 
     The socket goes to the container's supervisor, so the bytes of attach and exec never pass
-    through the daemon, and survive its end.
+    through the daemon, and survive its end. What a client sends before it has read the answer is
+    lost, as HTTP lets it be: the protocol changes with the answer.
     """
 
     def __init__(self, request: web.Request, content_type: str) -> None:
@@ -118,10 +119,6 @@ class TakenOver:
         # Reading stops before the answer goes out: what the client sends next is not HTTP.
         transport.pause_reading()
         transport.write(f"HTTP/1.1 {head}\r\nContent-Type: {content_type}\r\n\r\n".encode())
-        # aiohttp has no public way to take a connection over; the version is pinned for this.
-        protocol = request.protocol
-        self.prefix = bytes(protocol._message_tail)  # noqa: SLF001
-        protocol._message_tail = b""  # noqa: SLF001
         found = transport.get_extra_info("socket")
         self.sock: socket.socket | None = socket.socket(fileno=os.dup(found.fileno()))
 
@@ -132,7 +129,7 @@ class TakenOver:
         if self.sock is None:
             raise ConnectionResetError("the connection was handed over already")
         sock, self.sock = self.sock, None
-        return Attachment(sock, stdin, stdout, stderr, self.prefix, keys)
+        return Attachment(sock, stdin, stdout, stderr, keys)
 
     def send(self, data: bytes) -> None:
         """Write a last word before the connection ends."""

@@ -59,7 +59,9 @@ class Tree:
         text = str(answer["error"])
         match answer["kind"]:
             case "not_found":
-                return NotFound(f"Could not find the file {text} in container {self._container.id}")
+                return NotFound(
+                    f"Could not find the file {text} in container {self._container.name}"
+                )
             case "invalid":
                 return InvalidArgument(text)
             case "forbidden":

@@ -36,10 +36,25 @@ async def create_container(
     if not config.get("Image"):
         raise InvalidArgument("no image specified")
     image = deps.images.get(config["Image"])
+    try:
+        return await _create(deps, name, config, host, body.get("NetworkingConfig") or {}, image)
+    except NotFound as error:
+        # A client takes "not found" for the image's absence and would pull it.
+        raise InvalidArgument(str(error)) from error
+
+
+async def _create(
+    deps: Containers,
+    name: str | None,
+    config: dict[str, Any],
+    host: dict[str, Any],
+    networking: dict[str, Any],
+    image: Image,
+) -> tuple[Container, list[str]]:
     _inherit(config, image)
     if not (config.get("Entrypoint") or config.get("Cmd")):
         raise InvalidArgument("no command specified")
-    _read_endpoints(config, host, body.get("NetworkingConfig") or {})
+    _read_endpoints(config, host, networking)
     warnings = options.validate(config, host, deps.runtime.group)
     _name_others(deps, host)
     container_id = new_id()

@@ -352,7 +352,10 @@ def devices(host: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
 
 
 # Every container has its own of these, or they are no devices of the machine.
-_OWN = frozenset("/dev/pts /dev/shm /dev/mqueue /dev/fd /dev/.lxc /dev/.lxd-mounts".split())
+_OWN = frozenset(
+    "/dev/console /dev/fd /dev/.lxc /dev/.lxd-mounts /dev/mqueue /dev/ptmx /dev/pts "
+    "/dev/shm".split()
+)
 
 
 def _nodes(directory: str) -> list[str]:
@@ -365,7 +368,7 @@ def _nodes(directory: str) -> list[str]:
                 mode = os.lstat(path).st_mode
             except FileNotFoundError:  # unplugged while we look
                 continue
-            if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and path != "/dev/console":
+            if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and path not in _OWN:
                 result.append(path)
     return result
 

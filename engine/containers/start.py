@@ -105,7 +105,15 @@ def _is_running(container: Container, running: RunningContainer) -> None:
 
 
 async def _watch(deps: Containers, container: Container, running: RunningContainer) -> None:
-    """Wait for the end and act on it."""
+    """Wait for the end and act on it; meanwhile tell of clients that detach."""
+
+    def detached(exec_id: str | None) -> None:
+        if exec_id is None:
+            deps.publish(container, "detach")
+        else:
+            deps.publish(container, "exec_detach", execID=exec_id)
+
+    running.on_detach = detached
     status = await running.wait()
     async with container.lock:
         await record_exit(deps, container, status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 
 ZERO = "0001-01-01T00:00:00Z"
@@ -28,18 +29,35 @@ def parse(text: str) -> datetime:
 
 
 def parse_since(text: str) -> float:
-    """Return the seconds since the epoch that a client's `since` or `until` means.
+    """Return the seconds since the epoch that a client's `since` or `until` means."""
+    return parse_since_ns(text) / 1e9
+
+
+def parse_since_ns(text: str) -> int:
+    """Return the nanoseconds since the epoch that a client's `since` or `until` means.
 
     Shape: "1136073600.000000001", RFC 3339, or a duration before now such as "10m" or "1h30m".
     Raises: ValueError.
     """
-    try:
-        return float(text)
-    except ValueError:
-        pieces = _DURATION.findall(text)
-        if pieces and "".join(a + b for a, b in pieces) == text:
-            return now().timestamp() - sum(float(a) * _SECONDS[b] for a, b in pieces)
-        return parse(text).timestamp()
+    whole, _, fraction = text.partition(".")
+    if whole.isdigit() and (not fraction or fraction.isdigit()):
+        return int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0"))
+    pieces = _DURATION.findall(text)
+    if pieces and "".join(a + b for a, b in pieces) == text:
+        seconds = sum(float(a) * _SECONDS[b] for a, b in pieces)
+        return time.time_ns() - int(seconds * 1e9)
+    moment = parse(text)
+    digits = re.search(r"\.(\d+)", text)
+    fraction = digits[1] if digits else ""
+    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + int(
+        fraction[:9].ljust(9, "0")
+    )
+
+
+def stamp_ns(nanoseconds: int) -> str:
+    """Return a moment in RFC 3339 with all nine digits, so that texts sort as moments do."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
 
 
 def ago(moment: datetime) -> str:

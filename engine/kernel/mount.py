@@ -139,7 +139,8 @@ def new_filesystem(fstype: str, options: dict[str, str | None], attributes: int 
     """Return a descriptor of a new, detached filesystem. Source: fsopen(2), fsmount(2)."""
     context = syscall("fsopen", SYS_FSOPEN, fstype.encode(), FSOPEN_CLOEXEC, subject=fstype)
     try:
-        for key, value in options.items():
+        # Its name in mountinfo, where tools expect the type's own.
+        for key, value in {"source": fstype, **options}.items():
             command = FSCONFIG_SET_FLAG if value is None else FSCONFIG_SET_STRING
             text = None if value is None else value.encode()
             syscall("fsconfig", SYS_FSCONFIG, context, command, key.encode(), text, 0, subject=key)

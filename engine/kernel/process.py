@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
+import sys
 
 from engine.kernel._libc import fail, libc
 
@@ -85,6 +87,17 @@ def set_capabilities(names: frozenset[str]) -> None:
     data = (_Data * 2)(_Data(low, low, 0), _Data(high, high, 0))
     if libc.capset(ctypes.byref(header), ctypes.byref(data)) < 0:
         raise fail("capset")
+
+
+def forbid_imports() -> None:
+    """Let nothing be imported from now on: what a container's root has must never be run by us.
+
+    Codecs count as imports, so those that Python may ask for are looked up first.
+    """
+    for name in ("ascii", "latin-1", "utf-8", sys.getfilesystemencoding()):
+        codecs.lookup(name)
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) -> None:

@@ -40,7 +40,6 @@ class Attachment:
     stdin: bool = True
     stdout: bool = True
     stderr: bool = True
-    prefix: bytes = b""  # stdin that arrived before the socket was handed over
     detach_keys: bytes = b""  # typed one after another on a terminal, they end the attachment
     framed: bool = True  # whether output without a terminal says which stream it is of
 
@@ -50,7 +49,6 @@ class Attachment:
             "stdin": self.stdin,
             "stdout": self.stdout,
             "stderr": self.stderr,
-            "prefix": self.prefix.decode("latin-1"),
             "detach_keys": self.detach_keys.decode("latin-1"),
             "framed": self.framed,
         }
@@ -70,6 +68,13 @@ def _moment(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
 
+class _Gone(Internal):
+    """The supervisor has ended, and with it its container."""
+
+    def __init__(self) -> None:
+        super().__init__("the container's supervisor is gone")
+
+
 class Connection:
     """One packet connection to a supervisor: requests with answers, and events."""
 
@@ -87,7 +92,7 @@ class Connection:
     async def request(self, op: str, *sockets: socket.socket, **fields: object) -> dict[str, Any]:
         """Send one request and return its answer. Raises StartFailed, Internal(supervisor gone)."""
         if self._sock.fileno() < 0:
-            raise Internal("the container's supervisor is gone")
+            raise _Gone
         self._number += 1
         number = self._number
         answer: asyncio.Future[dict[str, Any]] = self._loop.create_future()
@@ -97,7 +102,7 @@ class Connection:
             wire.send(self._sock, message, tuple(sock.fileno() for sock in sockets))
             return _checked(await answer)
         except OSError as error:
-            raise Internal(f"the container's supervisor is gone: {error}") from error
+            raise _Gone from error
         finally:
             self._answers.pop(number, None)
 
@@ -112,7 +117,7 @@ class Connection:
             self.close()
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_exception(Internal("the container's supervisor is gone"))
+                    answer.set_exception(_Gone())
             self._on_event(None)
             return
         message, _ = received
@@ -165,7 +170,7 @@ class RunningExec:
 
     async def kill(self, number: int) -> None:
         """Send it a signal; one that has ended is fine."""
-        if not self.exited.done():
+        with contextlib.suppress(_Gone):
             await self._container.request("kill", exec=self.id, signal=number)
 
 
@@ -216,8 +221,9 @@ class RunningContainer:
         return await asyncio.shield(self.exited)
 
     async def kill(self, number: int) -> None:
-        """Send a signal to the container's first process."""
-        await self.request("kill", exec=None, signal=number)
+        """Send a signal to the container's first process; one that has ended is fine."""
+        with contextlib.suppress(_Gone):
+            await self.request("kill", exec=None, signal=number)
 
     async def resize(self, rows: int, columns: int) -> None:
         """Set the size of its terminal."""

@@ -14,7 +14,6 @@ Shape: {"op": "stat"|"get"|"put"|"export"|"diff", "path", "pid" of a running con
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import stat
@@ -23,7 +22,7 @@ import tarfile
 from typing import Any
 
 from engine.kernel import mount as mounts
-from engine.kernel import namespaces
+from engine.kernel import namespaces, process
 from engine.snapshots.diff import Kind, changes
 from engine.snapshots.unpack import clear, make_entry, set_xattrs
 from engine.supervisor import init
@@ -300,10 +299,10 @@ def _put(request: dict[str, Any]) -> None:
     if found is None or not stat.S_ISDIR(found.st_mode):
         raise Refused("invalid", "extraction point is not a directory")
     real = os.path.realpath(path)
-    if os.statvfs(real).f_flag & os.ST_RDONLY:
-        raise Refused("forbidden", "mounted volume is marked read-only")
     if request["read_only"] and found.st_dev == os.stat("/").st_dev:
         raise Refused("forbidden", "container rootfs is marked read-only")
+    if os.statvfs(real).f_flag & os.ST_RDONLY:
+        raise Refused("forbidden", "mounted volume is marked read-only")
     owner = None
     if request["user"] is not None:
         owner = resolve_user(request["user"], ())
@@ -385,8 +384,7 @@ def _extract(
 def main() -> int:
     """Run for the argument; return the exit code."""
     request = json.loads(sys.argv[1])
-    # Nothing may be loaded from inside the container later, the codec of names included.
-    codecs.lookup("utf-8")
+    process.forbid_imports()
     try:
         if request["op"] == "diff":
             _diff(request["layers"])

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import stat
 import sys
 import tarfile
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO
 
 import zstandard
 from isal import igzip
+
+from engine.kernel.process import forbid_imports
 
 MAXIMUM_ENTRIES = 2_000_000
 MAXIMUM_BYTES = 128 * 1024**3
@@ -59,6 +62,7 @@ def unpack(blob: str, target: str) -> dict[str, object]:
     """Unpack and return diff ID and unpacked size. Raises OSError, ValueError, TarError."""
     with open(blob, "rb", buffering=_PIECE) as file:
         reader = _Hashed(_decompressed(file))
+        forbid_imports()
         os.chroot(target)
         os.chdir("/")
         os.umask(0)
@@ -121,8 +125,6 @@ def clear(path: str) -> None:
     except FileNotFoundError:
         return
     except IsADirectoryError:
-        import shutil
-
         shutil.rmtree(path)
 
 
@@ -163,8 +165,6 @@ def set_xattrs(path: str, member: tarfile.TarInfo) -> None:
 
 def main() -> int:
     """Run for the arguments; return the exit code."""
-    import shutil  # noqa: F401 - nothing may be imported from inside the target later
-
     try:
         print(json.dumps(unpack(sys.argv[1], sys.argv[2])))  # noqa: T201
     except (OSError, ValueError, EOFError, tarfile.TarError, zstandard.ZstdError) as error:

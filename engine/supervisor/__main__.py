@@ -6,12 +6,10 @@ carries the state directory and, as its one descriptor, the new supervisor's con
 
 from __future__ import annotations
 
-import fcntl  # noqa: F401 - warm for the supervisors
 import gc
 import os
 import signal
 import socket
-import termios  # noqa: F401 - warm for the supervisors
 
 from engine.kernel import process, seccomp
 from engine.supervisor import supervise, wire

@@ -7,15 +7,18 @@ as a `Failure` and the child ends. Positions that look odd have their reason bes
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
 import socket
 import stat
+import termios
 from typing import TYPE_CHECKING
 
 from engine.kernel import mount as mounts
 from engine.kernel import namespaces, netlink, process, seccomp
+from engine.kernel.cgroups import hierarchies
 from engine.supervisor.users import resolve_user
 
 if TYPE_CHECKING:
@@ -141,8 +144,6 @@ def _mount_kernel_filesystems(root: int, spec: ContainerSpec, shm: int | None) -
 
 def _mount_cgroups(root: int, attributes: int) -> None:
     """Show the container its own groups below /sys/fs/cgroup, read-only unless privileged."""
-    from engine.kernel.cgroups import hierarchies
-
     found = hierarchies()
     if not found.v1:
         _new(root, "cgroup2", "/sys/fs/cgroup", {}, attributes)
@@ -381,8 +382,6 @@ def open_terminal(process_spec: ProcessSpec, *, console: bool) -> tuple[int, int
     _ioctl_int(master, 0x40045431, 0)  # TIOCSPTLCK: unlock
     slave = _ioctl_int(master, 0x5441, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, by_value=True)
     if process_spec.console_size:
-        import termios
-
         termios.tcsetwinsize(slave, process_spec.console_size)
     if console:
         number = _ioctl_int(master, 0x80045430, 0)  # TIOCGPTN
@@ -395,8 +394,6 @@ def open_terminal(process_spec: ProcessSpec, *, console: bool) -> tuple[int, int
 
 
 def _ioctl_int(fd: int, request: int, value: int, *, by_value: bool = False) -> int:
-    import fcntl
-
     if by_value:  # TIOCGPTPEER answers with a descriptor
         return int(fcntl.ioctl(fd, request, value))
     buffer = bytearray(value.to_bytes(4, "little"))

@@ -68,14 +68,22 @@ class LogWriter:
         self._await_compressor()
 
     def _append(self, data: bytes) -> None:
-        # A full disk must not stop the container: what cannot be written is lost to the log alone.
-        try:
-            written = os.write(self._fd, data)
-        except OSError:
-            return
-        self._size += written
-        if self._max_size and self._size >= self._max_size:
+        while self._max_size and self._size + len(data) > self._max_size:
+            # As many whole lines as still fit; a line longer than a file gets one of its own.
+            cut = data.rfind(b"\n", 0, max(self._max_size - self._size, 0)) + 1
+            if not cut and not self._size:
+                cut = data.index(b"\n") + 1
+                if cut == len(data):
+                    break
+            self._write(data[:cut])
+            data = data[cut:]
             self._rotate()
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        # A full disk must not stop the container: what cannot be written is lost to the log alone.
+        with contextlib.suppress(OSError):
+            self._size += os.write(self._fd, data)
 
     def _rotate(self) -> None:
         self._await_compressor()

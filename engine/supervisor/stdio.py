@@ -240,11 +240,10 @@ class Stdio:
         stdin: bool,
         outputs: set[int],
         framed: bool = True,
-        prefix: bytes = b"",
         detach_keys: bytes = b"",
         on_detach: Callable[[], None] = lambda: None,
     ) -> None:
-        """Add a client with the input it sent already; after the end it is told so at once."""
+        """Add a client; after the end it is told so at once."""
         reads = stdin and self._stdin is not None
         keys = DetachKeys(detach_keys, on_detach) if detach_keys and self._terminal else None
         attachment = Attachment(self, sock, stdin=reads, outputs=outputs, framed=framed, keys=keys)
@@ -252,8 +251,6 @@ class Stdio:
             attachment.end()
         else:
             self._attachments.append(attachment)
-            if prefix and reads:
-                attachment.type(prefix)
 
     def detached(self, attachment: Attachment) -> None:
         """Take note that a client is gone."""

@@ -11,12 +11,14 @@ Shape: <run>/containers/<id>/{control.sock, running.json, exit.json, supervisor.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
 import sys
+import termios
 import time
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -211,6 +213,7 @@ class Supervisor:
         if spec.namespaces.get("cgroup", "private") == "private":
             # Only now, after the groups were joined: their place becomes the root that is seen.
             namespaces.unshare(namespaces.CLONE_NEWCGROUP)
+        process.forbid_imports()
         init.build_root(spec, message["scratch"])
         if spec.namespaces.get("net", "private") == "private":
             init.set_up_network(spec)
@@ -278,6 +281,7 @@ class Supervisor:
         self, spec: ProcessSpec, channel: socket.socket, streams: _Streams, program: bytes | None
     ) -> None:
         self._cgroup.add(0)
+        process.forbid_imports()
         init.join(self._init.pidfd)
         # Entering a pid namespace takes effect with the next child; as our parent's child it is
         # waited for by the supervisor itself. Its number here may be that of another pid
@@ -376,7 +380,6 @@ class Supervisor:
             stdin=wish["stdin"],
             outputs=outputs,
             framed=wish["framed"],
-            prefix=wish["prefix"].encode("latin-1"),
             detach_keys=wish["detach_keys"].encode("latin-1"),
             on_detach=lambda: self._broadcast({"event": "detach", "exec": exec_id}),
         )
@@ -472,9 +475,6 @@ class _Streams:
 
     def use_terminal(self, slave: int) -> None:
         """Make a terminal the child's controlling terminal and standard streams."""
-        import fcntl
-        import termios
-
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number in range(3):
             os.dup2(slave, number)
@@ -549,8 +549,6 @@ def _close_all(fds: list[int]) -> None:
 
 
 def _resize(master: int, rows: int, columns: int) -> None:
-    import termios
-
     termios.tcsetwinsize(master, (rows, columns))
 
 
