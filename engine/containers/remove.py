@@ -46,22 +46,23 @@ async def discard_container(
     """Remove a container that does not run; its lock is held or nobody else knows it."""
     if container.restart_timer:
         container.restart_timer.cancel()
+    # Written down first: a removal that is cut off is finished by the next start.
+    container.document["RemoveVolumes"] = volumes
     container.set_state(State.REMOVING)
     deps.save(container)
+    deps.by_id.pop(container.id, None)
     deps.snapshots.remove(container.id)
     await deps.runtime.forget(container.id)
     directory = deps.settings.state / "containers" / container.id
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+    for plan in container.document["Plan"]:
+        if volumes and plan.get("Anonymous"):
+            await asyncio.to_thread(deps.volumes.remove_unused, plan["Name"])
     deps.table.delete(container.id)
-    deps.by_id.pop(container.id, None)
     if deps.by_name.get(container.name) == container.id:
         del deps.by_name[container.name]
     for exec_id in list(container.execs):
         deps.execs.pop(exec_id, None)
-    if volumes:
-        for plan in container.document["Plan"]:
-            if plan.get("Anonymous"):
-                await asyncio.to_thread(deps.volumes.remove_unused, plan["Name"])
     deps.publish(container, "destroy")
     container.exited.set()
     container.next_exit.set()

@@ -394,7 +394,8 @@ async def settle(deps: Containers) -> None:
         elif container.state is State.REMOVING or (
             container.host_config.get("AutoRemove") and container.state is not State.CREATED
         ):
-            await discard_container(deps, container)
+            volumes = bool(container.document.get("RemoveVolumes", True))
+            await discard_container(deps, container, volumes=volumes)
         elif _starts_with_engine(container):
             in_background(_start_again(deps, container))
 

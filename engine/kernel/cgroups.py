@@ -157,10 +157,31 @@ class Cgroup:
             try:
                 os.mkdir(directory)
             except FileExistsError:
-                # A leftover of a crash: empty, since a container's ID is never used twice.
-                continue
+                # Left by a supervisor that was killed, its processes perhaps still about to end.
+                if self.found.unified and directory.startswith(f"{self.found.unified}/"):
+                    self._renew(directory)
         if cpuset := self.found.v1.get("cpuset"):
             _inherit_cpuset(cpuset, self.name)
+
+    def _renew(self, directory: str) -> None:
+        """Replace a v2 group by a new one: Linux kills what is born into one that was killed."""
+        self.kill()
+        self._await(directory, "populated 0")
+        for below, _, _ in os.walk(directory, topdown=False):
+            os.rmdir(below)
+        os.mkdir(directory)
+
+    def _await(self, directory: str, line: str) -> None:
+        """Wait until cgroup.events says so. Raises: TimeoutError."""
+        fd = os.open(f"{directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLPRI)
+            while line not in os.pread(fd, 256, 0).decode():
+                if not poll.poll(10_000):
+                    raise TimeoutError(errno.ETIMEDOUT, f"{directory} is not {line}")
+        finally:
+            os.close(fd)
 
     def open_unified(self) -> int | None:
         """Return a descriptor of the v2 group, for a process to be born in."""
@@ -204,15 +225,7 @@ class Cgroup:
         """Stop or continue every process of the group; returns when the kernel says it is so."""
         group = f"{self.found.unified}/{self.name}"
         write(f"{group}/cgroup.freeze", int(frozen))
-        fd = os.open(f"{group}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            poll = select.poll()
-            poll.register(fd, select.POLLPRI)
-            while f"frozen {int(frozen)}" not in os.pread(fd, 256, 0).decode():
-                if not poll.poll(10_000):
-                    raise TimeoutError(errno.ETIMEDOUT, "cgroup.freeze did not settle")
-        finally:
-            os.close(fd)
+        self._await(group, f"frozen {int(frozen)}")
 
     def oom_kills(self) -> int:
         """Return how many processes of the group the kernel killed for want of memory."""

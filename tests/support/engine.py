@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -48,13 +50,16 @@ class EngineUnderTest:
     def __init__(self, data: Path) -> None:
         self.settings = Settings.for_data(data)
         self.log = data / "engine.log"
+        self.armed = data / "armed"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, crash_at: str = "") -> None:
+        """Start it and wait until it answers; `crash_at` is a point of `tests.support.crash`."""
+        crash = ("tests.support.crash", crash_at, str(self.armed)) if crash_at else ("engine",)
+        self.armed.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "engine", "--data", str(self.settings.root)],
+                [sys.executable, "-m", *crash, "--data", str(self.settings.root)],
                 cwd=TREE,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -75,6 +80,12 @@ class EngineUnderTest:
         assert self._process
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    def await_crash(self) -> None:
+        """Wait until it has killed itself at its point."""
+        assert self._process
+        assert self._process.wait(30) == -signal.SIGKILL, self.log.read_text()
+        self.armed.unlink()
 
     def stop(self) -> None:
         """Stop it in order; containers stay."""
@@ -137,7 +148,43 @@ class EngineUnderTest:
         mounts = Path("/proc/self/mountinfo").read_text()
         found += [line for line in mounts.splitlines() if str(self.settings.root) in line]
         found += [str(path) for path in (self.settings.run / "containers").glob("*")]
+        found += [str(path) for path in (self.settings.state / "containers").glob("*")]
+        found += [f"process {pid}" for pid in self.supervisors()]
+        found += self._stray_snapshots()
+        found += self._published()
         return found
+
+    def supervisors(self) -> list[int]:
+        """Return the processes that write a supervisor's log below this engine's directory."""
+        result = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    target = os.readlink(f"/proc/{entry}/fd/2")
+                except OSError:  # it ended while we looked
+                    continue
+                if target.startswith(str(self.settings.run / "containers")):
+                    result.append(int(entry))
+        return result
+
+    def _stray_snapshots(self) -> list[str]:
+        with closing(sqlite3.connect(self.settings.database)) as database:
+            rows = database.execute("SELECT directory, kind FROM snapshots").fetchall()
+        known = {directory for directory, kind in rows if kind == "committed"}
+        return [
+            str(path)
+            for path in (self.settings.state / "snapshots").iterdir()
+            if path.name not in known
+        ]
+
+    def _published(self) -> list[str]:
+        text = Nftables().run(f"list table ip {self.settings.firewall_table}")
+        return [f"published: {line.strip()}" for line in text.splitlines() if "elements" in line]
+
+    def descriptors(self) -> int:
+        """Return how many descriptors the daemon holds."""
+        assert self._process
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
 
     def destroy(self) -> None:
         """Remove containers, stop, and take down bridge, table and cgroups."""
