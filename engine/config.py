@@ -21,22 +21,23 @@ class Settings:
 
     root: Path
     run: Path
+    id_map: tuple[int, int] | None = None  # users of containers: first ID on the host, how many
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Read HYTHE_DATA (one directory for everything) or take the system's defaults."""
-        data = os.environ.get("HYTHE_DATA")
-        if data:
-            return cls.for_data(Path(data))
-        return cls(DEFAULT_ROOT, DEFAULT_RUN)
+        return cls.for_data(Path(os.environ.get("HYTHE_DATA") or DEFAULT_ROOT))
 
     @classmethod
     def for_data(cls, data: Path) -> Settings:
-        """Keep everything below `data`; the socket is <data>/run/engine.sock."""
+        """Keep everything below `data`; the socket is <data>/run/engine.sock.
+
+        HYTHE_USERNS_REMAP ("default" or "100000:65536") gives containers users of their own.
+        Raises: ValueError(not a map).
+        """
         data = data.resolve()
-        if data == DEFAULT_ROOT:
-            return cls(DEFAULT_ROOT, DEFAULT_RUN)
-        return cls(data, data / "run")
+        run = DEFAULT_RUN if data == DEFAULT_ROOT else data / "run"
+        return cls(data, run, _id_map(os.environ.get("HYTHE_USERNS_REMAP") or ""))
 
     @property
     def state(self) -> Path:
@@ -72,3 +73,12 @@ class Settings:
     def cgroup_parent(self) -> str:
         """Return the group, below each hierarchy's root, that holds all containers."""
         return f"hythe-{self.instance}"
+
+
+def _id_map(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    base, _, size = ("100000:65536" if text == "default" else text).partition(":")
+    if not (base.isdigit() and size.isdigit() and int(base) > 0 and int(size) > 0):
+        raise ValueError(f"HYTHE_USERNS_REMAP: {text!r} is neither 'default' nor 'first:count'")
+    return int(base), int(size)

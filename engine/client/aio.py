@@ -80,12 +80,10 @@ class AsyncEngineClient:
         async for line in self._lines(f"{container_path(container_id)}/stats", {"stream": 1}):
             yield line
 
-    async def stats_once(self, container_id: str) -> dict[str, Any]:
-        """Return a container's figures of this moment, without a reading before it."""
-        query = {"stream": 0, "one-shot": 1}
-        path = f"{container_path(container_id)}/stats"
-        row: dict[str, Any] = await self.call("GET", path, query=query)
-        return row
+    async def all_stats(self) -> list[dict[str, Any]]:
+        """Return the figures of every running container of this moment, in one answer."""
+        rows: list[dict[str, Any]] = await self.call("GET", "/hythe/stats")
+        return rows
 
     async def logs(
         self, container_id: str, *, terminal: bool, query: dict[str, Any]

@@ -56,6 +56,8 @@ async def _create(
         raise InvalidArgument("no command specified")
     _read_endpoints(config, host, networking)
     warnings = options.validate(config, host, deps.runtime.group)
+    if deps.settings.id_map and host["UsernsMode"] != "host":
+        options.check_user_namespace(host)
     _name_others(deps, host)
     container_id = new_id()
     async with AsyncExitStack() as undo:

@@ -195,6 +195,31 @@ def check_modes(config: dict[str, Any], host: dict[str, Any]) -> None:
             raise InvalidArgument(f"conflicting options: {words}")
 
 
+def check_user_namespace(host: dict[str, Any]) -> None:
+    """Refuse what a container with users of its own cannot have. Raises: InvalidArgument."""
+    if host.get("Privileged"):
+        raise InvalidArgument(
+            "privileged mode is incompatible with user namespaces.  You must run the container in "
+            "the host namespace when running privileged mode"
+        )
+    for name, words in (
+        ("NetworkMode", "network"),
+        ("PidMode", "PID"),
+        ("IpcMode", "IPC"),
+        ("CgroupnsMode", "cgroup"),
+    ):
+        mode = host.get(name) or ""
+        if mode == "host":
+            raise InvalidArgument(
+                f"cannot share the host's {words} namespace when user namespaces are enabled"
+            )
+        if mode.startswith("container:"):
+            raise InvalidArgument(
+                f"cannot share another container's {words} namespace when user namespaces are "
+                "enabled: run both with --userns=host"
+            )
+
+
 def check_health(health: dict[str, Any] | None) -> None:
     """Judge a health check. Units: nanoseconds. Raises: InvalidArgument."""
     if not health:

@@ -273,6 +273,7 @@ def build_spec(deps: Containers, container: Container, setup: NetworkSetup) -> C
         devices=limits.devices(host),
         shm_size=int(host["ShmSize"]),
         shm=shm,
+        id_map=None if host["UsernsMode"] == "host" else deps.settings.id_map,
         privileged=bool(host.get("Privileged")),
     )
 

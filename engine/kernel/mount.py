@@ -48,6 +48,7 @@ MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_IDMAP = 0x100000
 
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
@@ -131,6 +132,17 @@ def mount_setattr(
     """Set attributes of a mount that need not be attached yet. Source: mount_setattr(2)."""
     value = _MountAttr(attr_set=attributes, propagation=propagation)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    size = ctypes.sizeof(value)
+    syscall("mount_setattr", SYS_MOUNT_SETATTR, mount_fd, b"", flags, ctypes.byref(value), size)
+
+
+def map_ids(mount_fd: int, userns_fd: int) -> None:
+    """Let files of a detached mount belong to the users of a user namespace.
+
+    Source: mount_setattr(2), MOUNT_ATTR_IDMAP; overlay and some others refuse it (EINVAL).
+    """
+    value = _MountAttr(attr_set=MOUNT_ATTR_IDMAP, userns_fd=userns_fd)
+    flags = AT_EMPTY_PATH | AT_RECURSIVE
     size = ctypes.sizeof(value)
     syscall("mount_setattr", SYS_MOUNT_SETATTR, mount_fd, b"", flags, ctypes.byref(value), size)
 

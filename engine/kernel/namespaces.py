@@ -14,6 +14,7 @@ CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUTS = 0x4000000
 CLONE_NEWIPC = 0x8000000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_INTO_CGROUP = 0x200000000
@@ -94,6 +95,13 @@ def setdomainname(name: str) -> None:
 def pidfd_send_signal(pidfd: int, number: int) -> None:
     """Send a signal to exactly the process that `pidfd` names. Source: pidfd_send_signal(2)."""
     syscall("pidfd_send_signal", SYS_PIDFD_SEND_SIGNAL, pidfd, number, None, 0)
+
+
+def write_id_maps(pid: int, base: int, size: int) -> None:
+    """Let users 0 to size of a process's user namespace be those from `base` on outside."""
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{pid}/{name}", "w", encoding="ascii") as file:
+            file.write(f"0 {base} {size}")
 
 
 def pid_of(pidfd: int) -> int:

@@ -57,7 +57,13 @@ def _say(**line: object) -> None:
 def _enter(request: dict[str, Any]) -> None:
     """Make the container's tree this process's root."""
     if request["pid"]:
-        namespaces.join_path(f"/proc/{request['pid']}/ns/mnt", namespaces.CLONE_NEWNS)
+        theirs = f"/proc/{request['pid']}/ns/user"
+        inside = os.open(f"/proc/{request['pid']}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        if os.readlink(theirs) != os.readlink("/proc/self/ns/user"):
+            namespaces.join_path(theirs, namespaces.CLONE_NEWUSER)
+            init.enter_user_namespace()
+        namespaces.setns(inside, namespaces.CLONE_NEWNS)
+        os.close(inside)
         os.chroot("/")
         os.chdir("/")
         return

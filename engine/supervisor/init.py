@@ -57,26 +57,40 @@ class Failure(Exception):
         self.message = message
 
 
-def build_root(spec: ContainerSpec, scratch: str) -> None:
+def build_root(spec: ContainerSpec, scratch: str, given: list[int]) -> None:
     """Make the container's whole tree of mounts and make it this process's root.
 
-    `scratch` is an empty directory; the mounts on it exist only in this mount namespace.
+    `scratch` is an empty directory; the mounts on it exist only in this mount namespace. `given`
+    are the trees of `gather` when the process has a user namespace of its own, else empty.
     """
-    # Sources are taken while they are still peers of the host's mounts: a shared one stays so.
-    trees = [None if item.fstype == "image" else take(item, scratch) for item in spec.mounts]
     shm = _shared_memory(spec)
-    # Nothing mounted here may ever travel back to the host.
-    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
-    for index, item in enumerate(spec.mounts):
-        if item.fstype == "image":
-            trees[index] = take(item, scratch)
-    for item in spec.rootfs:
-        mount_rootfs(item, scratch)
-    root = os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if given:
+        # Opened as the host's root still; the directories above may be closed to anybody else.
+        place = os.open(scratch, os.O_PATH | os.O_CLOEXEC)
+        enter_user_namespace()
+        mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
+        root, *trees = given
+        mounts.move_mount(root, place)
+        os.close(place)
+    else:
+        # Sources are taken while they are still peers of the host's mounts: a shared one stays so.
+        binds = [take(item, scratch) if item.fstype == "bind" else None for item in spec.mounts]
+        # Nothing mounted here may ever travel back to the host.
+        mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
+        trees = [
+            tree
+            for item, bind in zip(spec.mounts, binds, strict=True)
+            if (tree := take(item, scratch) if item.fstype == "image" else bind) is not None
+        ]
+        for item in spec.rootfs:
+            mount_rootfs(item, scratch)
+        root = os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     _mount_kernel_filesystems(root, spec, shm)
-    _make_devices(root, spec)
-    for item, tree in zip(spec.mounts, trees, strict=True):
-        attach(root, item, tree)
+    mounted = sum(item.fstype in ("bind", "image") for item in spec.mounts)
+    _make_devices(root, spec, trees[mounted:])
+    rest = iter(trees)
+    for item in spec.mounts:
+        attach(root, item, next(rest) if item.fstype in ("bind", "image") else None)
     os.close(_touch(root, "/.dockerenv"))  # by this programs tell that they are in a container
     if spec.process.terminal:
         os.close(_touch(root, "/dev/console"))
@@ -86,6 +100,85 @@ def build_root(spec: ContainerSpec, scratch: str) -> None:
     mounts.umount2(".", mounts.MNT_DETACH)
     os.chdir("/")
     os.close(root)
+
+
+def enter_user_namespace() -> None:
+    """Become the root of this user namespace; what one was before has no name in it."""
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    process.prctl(PR_SET_DUMPABLE, 0)
+
+
+def gather(spec: ContainerSpec, scratch: str, userns: int) -> list[int]:
+    """Return the detached trees that a process in a user namespace may attach but not make.
+
+    Shape: the root, then one of each bind and image mount in order, then one of each device. All
+    but devices are id-mapped: what belongs to user N on disk belongs to N inside. The caller is
+    in a mount namespace of its own, which it leaves afterwards.
+    """
+    trees = [take(item, scratch, userns) for item in spec.mounts if item.fstype == "bind"]
+    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+    binds = iter(trees)
+    result = [_root_tree(spec, scratch, userns)]
+    for item in spec.mounts:
+        if item.fstype in ("bind", "image"):
+            tree = next(binds) if item.fstype == "bind" else take(item, scratch, userns)
+            result.append(tree if tree is not None else -1)
+    hosts = [f"/dev/{name}" for name, _, _ in _DEVICES] + [path for path, _, _ in spec.devices]
+    return result + [mounts.open_tree(path, recursive=False) for path in hosts]
+
+
+def _root_tree(spec: ContainerSpec, scratch: str, userns: int) -> int:
+    (item,) = spec.rootfs
+    if item.fstype == "bind":
+        return _id_mapped(mounts.open_tree(item.source), userns, item.source)
+    words = dict(word.partition("=")[::2] for word in item.options)
+    layers = words["lowerdir"].split(":")
+    owner = spec.id_map[0] if spec.id_map else 0
+    return _overlay(layers, os.path.dirname(words["upperdir"]), scratch, userns, owner)
+
+
+def _overlay(
+    layers: list[str], upper: str | None, scratch: str, userns: int, owner: int = 0
+) -> int:
+    """Return a detached overlay of id-mapped layers.
+
+    `upper` has the directories fs and work; `owner` is who root inside is outside.
+    """
+    mounts.mount("tmpfs", scratch, "tmpfs", 0, "mode=700,size=1m")
+    names = []
+    for number, path in enumerate([*layers, *([upper] if upper else [])]):
+        names.append(f"{scratch}/{number}")
+        os.mkdir(names[-1])
+        tree = _id_mapped(mounts.open_tree(path), userns, path)
+        place = os.open(names[-1], os.O_PATH | os.O_CLOEXEC)
+        mounts.move_mount(tree, place)
+        os.close(place)
+        os.close(tree)
+    target = f"{scratch}/merged"
+    os.mkdir(target)
+    data = f"lowerdir={':'.join(names[: len(layers)])}"
+    if upper:
+        data += f",upperdir={names[-1]}/fs,workdir={names[-1]}/work"
+        data += ",index=off,redirect_dir=off,metacopy=off"
+        # Overlay writes as whoever mounts it, and that must be somebody whom the map knows.
+        process.act_as(owner, process.held_capabilities())
+    try:
+        mounts.mount("overlay", target, "overlay", 0 if upper else mounts.MS_RDONLY, data)
+        return mounts.open_tree(target)
+    finally:
+        mounts.umount2(scratch, mounts.MNT_DETACH)
+
+
+def _id_mapped(tree: int, userns: int, source: str) -> int:
+    try:
+        mounts.map_ids(tree, userns)
+    except OSError as error:
+        raise Failure(
+            "other", f"{source}: its filesystem cannot be id-mapped: {error.strerror}"
+        ) from error
+    return tree
 
 
 def mount_rootfs(item: mounts.Mount, scratch: str) -> None:
@@ -209,8 +302,24 @@ def _touch(root: int, path: str) -> int:
         return mounts.open_in_root(root, path, os.O_PATH)
 
 
-def _make_devices(root: int, spec: ContainerSpec) -> None:
+def _make_devices(root: int, spec: ContainerSpec, trees: list[int]) -> None:
+    """Make the device files; `trees` are the host's own, for who may not make any."""
+    paths = [f"/dev/{name}" for name, _, _ in _DEVICES] + [path for _, path, _ in spec.devices]
     dev = _directory(root, "/dev")
+    if trees:
+        for path, tree in zip(paths, trees, strict=True):
+            place = _touch(root, path)
+            mounts.move_mount(tree, place)
+            os.close(tree)
+            os.close(place)
+    else:
+        _make_nodes(root, spec, dev)
+    for name, target in _LINKS:
+        os.symlink(target, name, dir_fd=dev)
+    os.close(dev)
+
+
+def _make_nodes(root: int, spec: ContainerSpec, dev: int) -> None:
     old = os.umask(0)
     for name, major, minor in _DEVICES:
         os.mknod(name, 0o666 | stat.S_IFCHR, os.makedev(major, minor), dir_fd=dev)
@@ -228,9 +337,6 @@ def _make_devices(root: int, spec: ContainerSpec) -> None:
             pass
         os.close(above)
     os.umask(old)
-    for name, target in _LINKS:
-        os.symlink(target, name, dir_fd=dev)
-    os.close(dev)
 
 
 def _place(root: int, tree: int, target: str) -> None:
@@ -239,12 +345,32 @@ def _place(root: int, tree: int, target: str) -> None:
     os.close(place)
 
 
-def take(item: mounts.Mount, scratch: str) -> int | None:
-    """Return a detached copy of what a mount shows; None for what is new with every mount."""
+def take(item: mounts.Mount, scratch: str, userns: int | None = None) -> int | None:
+    """Return a detached copy of what a mount shows, with its attributes; None for a new one.
+
+    `userns` is the user namespace whose users the files are to belong to.
+    """
     if item.fstype == "image":
-        return _take_image(item, scratch)
-    if item.fstype != "bind":
+        tree = _take_image(item, scratch, userns)
+    elif item.fstype == "bind":
+        tree = _take_bind(item)
+        if userns is not None:
+            _id_mapped(tree, userns, item.source)
+    else:
         return None
+    recursive = "bind" not in item.options
+    if attributes := mounts.attributes_of(item.options):
+        mounts.mount_setattr(tree, attributes, recursive=recursive)
+    if "ro-top" in item.options:
+        mounts.mount_setattr(tree, mounts.MOUNT_ATTR_RDONLY)
+    propagation, deep = mounts.propagation_of(item.options)
+    if userns is not None and propagation == mounts.MS_SHARED:
+        propagation = mounts.MS_SLAVE  # whoever has fewer rights must not mount for the host
+    mounts.mount_setattr(tree, 0, propagation, recursive=deep)
+    return tree
+
+
+def _take_bind(item: mounts.Mount) -> int:
     recursive = "bind" not in item.options
     try:
         if not item.subpath:
@@ -269,20 +395,29 @@ def _part(directory: str, subpath: str, *, recursive: bool = True) -> int:
         os.close(inside)
 
 
-def _take_image(item: mounts.Mount, scratch: str) -> int:
+def _take_image(item: mounts.Mount, scratch: str, userns: int | None) -> int:
     """Return a detached mount of an image's tree, or of a part of it."""
     layers = item.source.split(":")
-    if len(layers) == 1:  # overlay wants two; a single layer is the tree itself
+    if userns is not None and len(layers) > 1:
+        whole = _overlay(layers, None, scratch, userns)
+        place = os.open(scratch, os.O_PATH | os.O_CLOEXEC)
+        mounts.move_mount(whole, place)
+        os.close(place)
+        os.close(whole)
+    elif len(layers) == 1:  # overlay wants two; a single layer is the tree itself
         mounts.mount(layers[0], scratch, "", mounts.MS_BIND)
     else:
         data = f"lowerdir={item.source}"
         mounts.mount("overlay", scratch, "overlay", mounts.MS_RDONLY, data)
     try:
-        return _part(scratch, item.subpath or "/")
+        tree = _part(scratch, item.subpath or "/")
     except FileNotFoundError:
         raise Failure("other", f"subpath {item.subpath!r} is not in the image") from None
     finally:
         mounts.umount2(scratch, mounts.MNT_DETACH)
+    if userns is not None and len(layers) == 1:
+        _id_mapped(tree, userns, item.source)
+    return tree
 
 
 def attach(root: int, item: mounts.Mount, tree: int | None) -> None:
@@ -296,17 +431,10 @@ def attach(root: int, item: mounts.Mount, tree: int | None) -> None:
                 options[key] = value or None
         os.close(_new(root, item.fstype, item.target, options, attributes))
         return
-    recursive = "bind" not in item.options
     if stat.S_ISDIR(os.fstat(tree).st_mode):
         place = _directory(root, item.target)
     else:
         place = _touch(root, item.target)
-    if attributes:
-        mounts.mount_setattr(tree, attributes, recursive=recursive)
-    if "ro-top" in item.options:
-        mounts.mount_setattr(tree, mounts.MOUNT_ATTR_RDONLY)
-    propagation, deep = mounts.propagation_of(item.options)
-    mounts.mount_setattr(tree, 0, propagation, recursive=deep)
     mounts.move_mount(tree, place)
     os.close(tree)
     os.close(place)
@@ -541,11 +669,13 @@ def execute(args: tuple[str, ...], env: dict[str, str]) -> None:
     raise Failure("not_permitted" if denied else "not_found", name)
 
 
-def join(pidfd: int) -> None:
+def join(pidfd: int, *, userns: bool) -> None:
     """Enter every namespace of the container whose init `pidfd` names."""
     # Not to be looked into from inside while our own program is still mapped (CVE-2019-5736).
     process.prctl(PR_SET_DUMPABLE, 0)
     kinds = namespaces.KINDS
     flags = sum(kinds[k] for k in ("net", "ipc", "uts", "cgroup", "pid", "mount"))
-    namespaces.setns(pidfd, flags)
+    namespaces.setns(pidfd, flags | (namespaces.CLONE_NEWUSER if userns else 0))
+    if userns:
+        enter_user_namespace()
     os.chdir("/")

@@ -114,6 +114,7 @@ class ContainerSpec:
     devices: tuple[tuple[str, str, str], ...] = ()  # host path, container path, "rwm"
     shm_size: int = 64 * 1024 * 1024
     shm: str = ""
+    id_map: tuple[int, int] | None = None  # first ID outside, how many; None: the host's users
     privileged: bool = False
 
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from engine.supervisor.spec import ContainerSpec, ProcessSpec
 
 
+MOST_TREES = 250  # descriptors that one message may carry
+
+
 class Child:
     """A process of the container that this supervisor waits for: its init, or an exec."""
 
@@ -129,6 +132,9 @@ class Supervisor:
             for kind in ("mount", "pid", "net", "ipc", "uts")
             if spec.namespaces.get(kind, "private") == "private" or kind == "mount"
         )
+        if spec.id_map:
+            flags |= namespaces.CLONE_NEWUSER
+            streams.give_to(spec.id_map[0])
         unified = self._cgroup.open_unified()
         if (path := spec.namespaces.get("pid", "private")).startswith("/"):
             namespaces.join_path(path, namespaces.CLONE_NEWPID)
@@ -144,7 +150,11 @@ class Supervisor:
             self._cgroup.add_v1(pid)
             if spec.interfaces:
                 self._make_interfaces(spec, pid)
-            wire.send(ours, {"go": True})
+            if spec.id_map:
+                namespaces.write_id_maps(pid, *spec.id_map)
+                self._gather(spec, message["scratch"], pid, ours)
+            else:
+                wire.send(ours, {"go": True})
             master = _await_exec(ours, terminal=spec.process.terminal)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
@@ -158,6 +168,28 @@ class Supervisor:
         for fd, wish in zip(fds, message["attachments"], strict=True):
             self._attach(stdio, fd, wish, None)
         self._loop.watch(pidfd, select.EPOLLIN, lambda _events: self._init_ended())
+
+    def _gather(self, spec: ContainerSpec, scratch: str, pid: int, channel: socket.socket) -> None:
+        """Send the child the mounts that it has not the right to make, and so tell it to go."""
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        helper = os.fork()
+        if helper == 0:
+            near.close()
+
+            def work() -> None:
+                namespaces.unshare(namespaces.CLONE_NEWNS)
+                userns = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+                trees = init.gather(spec, scratch, userns)
+                wire.send(channel, {"go": True}, tuple(trees))
+                os._exit(0)
+
+            _child(far, work)
+        far.close()
+        received = wire.receive(near)
+        near.close()
+        os.waitpid(helper, 0)
+        if received is not None:
+            raise init.Failure(received[0]["kind"], received[0]["error"])
 
     def _listen(self) -> None:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
@@ -205,7 +237,8 @@ class Supervisor:
         process.prctl(process.PR_SET_PDEATHSIG, signal.SIGKILL)
         process.prctl(init.PR_SET_DUMPABLE, 0)
         init.set_oom_score(spec.process.oom_score_adj)
-        if wire.receive(channel) is None:
+        told = wire.receive(channel, most_fds=MOST_TREES)
+        if told is None:
             os._exit(1)
         for kind in ("net", "ipc", "uts"):
             if (path := spec.namespaces.get(kind, "private")).startswith("/"):
@@ -214,7 +247,7 @@ class Supervisor:
             # Only now, after the groups were joined: their place becomes the root that is seen.
             namespaces.unshare(namespaces.CLONE_NEWCGROUP)
         process.forbid_imports()
-        init.build_root(spec, message["scratch"])
+        init.build_root(spec, message["scratch"], told[1])
         if spec.namespaces.get("net", "private") == "private":
             init.set_up_network(spec)
         if spec.namespaces.get("uts", "private") == "private":
@@ -241,6 +274,8 @@ class Supervisor:
         program = self._filter(spec, request["privileged"])
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         streams = _Streams(spec)
+        if self._spec.id_map:
+            streams.give_to(self._spec.id_map[0])
         helper = os.fork()
         if helper == 0:
             ours.close()
@@ -282,7 +317,7 @@ class Supervisor:
     ) -> None:
         self._cgroup.add(0)
         process.forbid_imports()
-        init.join(self._init.pidfd)
+        init.join(self._init.pidfd, userns=self._spec.id_map is not None)
         # Entering a pid namespace takes effect with the next child; as our parent's child it is
         # waited for by the supervisor itself. Its number here may be that of another pid
         # namespace, so it is handed over by descriptor.
@@ -456,6 +491,11 @@ class _Streams:
             near, far = os.pipe2(os.O_CLOEXEC)
             self._near.append(near)
             self._far.append(far)
+
+    def give_to(self, uid: int) -> None:
+        """Let another user own the pipes: the root of a user namespace cannot take them."""
+        for fd in self._far[1:] + ([self._far[0]] if self._near and self._near[0] >= 0 else []):
+            os.fchown(fd, uid, uid)
 
     def close_far(self) -> None:
         """Close the child's ends in the parent."""

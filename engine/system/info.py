@@ -74,7 +74,7 @@ def info(settings: Settings, containers: Containers, engine_id: str) -> dict[str
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": None,
-            "Log": ["json-file", "none"],
+            "Log": ["json-file", "local", "none"],
         },
         "MemoryLimit": found.find("memory") is not None,
         "SwapLimit": found.find("memory") is not None,
@@ -114,7 +114,10 @@ def info(settings: Settings, containers: Containers, engine_id: str) -> dict[str
         "Swarm": {"NodeID": "", "LocalNodeState": "inactive", "ControlAvailable": False},
         "LiveRestoreEnabled": True,
         "Isolation": "",
-        "InitBinary": "",
-        "SecurityOptions": ["name=seccomp,profile=builtin"],
+        "InitBinary": "docker-init",
+        "SecurityOptions": [
+            "name=seccomp,profile=builtin",
+            *(["name=userns"] if settings.id_map else []),
+        ],
         "Warnings": containers.runtime.warnings,
     }

@@ -100,10 +100,12 @@ class Reader:
         async with AsyncEngineClient(self._socket) as engine:
             while self._wanted:
                 begun = time.monotonic()
-                ids = list(self._wanted)
-                rows = await asyncio.gather(*(_read(engine, one) for one in ids))
-                found = {one: row for one, row in zip(ids, rows, strict=True) if row}
-                shown = {one: figures(row, self._rows.get(one)) for one, row in found.items()}
+                found = await _read(engine)
+                shown = {
+                    one: figures(row, self._rows.get(one))
+                    for one, row in found.items()
+                    if one in self._wanted
+                }
                 self.latest = {one: figure for one, figure in shown.items() if figure}
                 self._rows, self.at = found, time.time()
                 async with self._tick:
@@ -111,8 +113,8 @@ class Reader:
                 await asyncio.sleep(max(INTERVAL - (time.monotonic() - begun), 0.05))
 
 
-async def _read(engine: AsyncEngineClient, container_id: str) -> dict[str, Any] | None:
+async def _read(engine: AsyncEngineClient) -> dict[str, dict[str, Any]]:
     try:
-        return await engine.stats_once(container_id)
+        return {row["id"]: row for row in await engine.all_stats()}
     except (EngineRefused, EngineUnreachable):
-        return None  # removed meanwhile, or the engine is away: there is no figure
+        return {}  # the engine is away: there are no figures

@@ -47,7 +47,8 @@ class _UnixConnection(HTTPConnection):
 class EngineUnderTest:
     """`python -m engine` on a directory of its own."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **environment: str) -> None:
+        self._environment = environment
         self.settings = Settings.for_data(data)
         self.log = data / "engine.log"
         self.armed = data / "armed"
@@ -61,6 +62,7 @@ class EngineUnderTest:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *crash, "--data", str(self.settings.root)],
                 cwd=TREE,
+                env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
