@@ -69,14 +69,16 @@ def environment(deps: Containers, container: Container) -> list[str]:
     return result
 
 
-def aliases(deps: Containers, container: Container) -> list[str]:
-    """Return the names that other containers' links give this one, "/parent/alias"."""
-    found = []
+def aliases(deps: Containers) -> dict[str, list[str]]:
+    """Return, by container name, the names that other containers' links give, "/parent/alias"."""
+    found: dict[str, list[str]] = {}
     for parent in deps.by_id.values():
         for text in parent.host_config.get("Links") or ():
             name, _, alias = text.partition(":")
-            if name.removeprefix("/") in (container.name, container.id):
-                found.append(f"/{parent.name}/{alias.rsplit('/', 1)[-1] or container.name}")
+            other = deps.by_id.get(name)
+            target = other.name if other else name.removeprefix("/")
+            alias = alias.rsplit("/", 1)[-1] or target
+            found.setdefault(target, []).append(f"/{parent.name}/{alias}")
     return found
 
 

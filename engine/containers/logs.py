@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.kernel.inotify import Watch
@@ -189,6 +190,8 @@ def _whole_lines(data: bytes) -> tuple[bytes, bytes]:
 
 def _format(data: bytes, query: LogQuery, terminal: bool) -> tuple[bytes, bool]:
     """Return the output for whole log lines, and whether `until` has passed."""
+    if (text := _format_plain(data, query, terminal)) is not None:
+        return text, False
     result: list[bytes] = []
     for line in _records(data):
         moment = line["time"]
@@ -210,6 +213,34 @@ def _format(data: bytes, query: LogQuery, terminal: bool) -> tuple[bytes, bool]:
             text = bytes((stream, 0, 0, 0)) + len(text).to_bytes(4, "big") + text
         result.append(text)
     return b"".join(result), False
+
+
+_HEAD, _TAIL = b'{"log":"', b'\\n","stream":"stdout","time":"'
+_TIME = len("2026-01-02T03:04:05.123456789Z")
+_BETWEEN = _TIME + len(b'"}\n') + len(_HEAD)
+
+
+@cache
+def _frame_head(length: int) -> bytes:
+    return b"\1\0\0\0" + length.to_bytes(4, "big")
+
+
+def _format_plain(data: bytes, query: LogQuery, terminal: bool) -> bytes | None:
+    """Return the output for what nearly every log is made of, some ten times as fast.
+
+    None when any line is not whole, of stderr, with attributes or with a character that JSON
+    escapes, or when the query selects or adds anything.
+    """
+    if query.since or query.until or query.timestamps or query.details or not query.stdout:
+        return None
+    count = data.count(b"\n")
+    if not count or data.count(b"\\") != count or data.count(_TAIL) != count:
+        return None
+    first, *rest = data.split(_TAIL)
+    lines = [first[len(_HEAD) :], *[piece[_BETWEEN:] for piece in rest[:-1]]]
+    if terminal:
+        return b"\n".join(lines) + b"\n"
+    return b"".join([_frame_head(len(line) + 1) + line + b"\n" for line in lines])
 
 
 def _records(data: bytes) -> Iterator[dict[str, Any]]:

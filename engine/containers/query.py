@@ -70,7 +70,8 @@ def list_containers(
     shows_all = everything or limit > 0 or filters.keys() & {"status", "exited"}
     if not shows_all:
         found = [item for item in found if item.is_running or item.state is State.RESTARTING]
-    return [_row(deps, item) for item in (found[:limit] if limit > 0 else found)]
+    aliases = links.aliases(deps)
+    return [_row(item, aliases) for item in (found[:limit] if limit > 0 else found)]
 
 
 def prunable(deps: Containers, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -96,7 +97,7 @@ def prunable(deps: Containers, filters: dict[str, list[str]]) -> list[dict[str, 
             and not any(_has_label(labels, value) for value in filters.get("label!", ()))
         ):
             found.append(container)
-    return [_row(deps, item) for item in found]
+    return [_row(item, {}) for item in found]
 
 
 def add_sizes(deps: Containers, rows: list[dict[str, Any]]) -> None:
@@ -110,13 +111,13 @@ def _sizes(deps: Containers, container_id: str, image_id: str) -> dict[str, int]
     return {"SizeRw": written, "SizeRootFs": written + deps.images.size_of(image_id)}
 
 
-def _row(deps: Containers, container: Container) -> dict[str, Any]:
+def _row(container: Container, aliases: dict[str, list[str]]) -> dict[str, Any]:
     document = container.document
     config, host = container.config, container.host_config
     created = clock.parse(document["Created"])
     return {
         "Id": container.id,
-        "Names": [f"/{container.name}", *links.aliases(deps, container)],
+        "Names": [f"/{container.name}", *aliases.get(container.name, ())],
         "Image": config["Image"],
         "ImageID": document["Image"],
         "Command": " ".join([document["Path"], *document["Args"]]),

@@ -86,6 +86,18 @@ def new_default_route(index: int, gateway: str) -> bytes:
     return _message(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
+def disable_ipv6(interface: str) -> None:
+    """Give an interface of this network namespace no IPv6; a kernel without IPv6 is fine.
+
+    Its solicitations and reports would be flooded to every other port of its bridge.
+    """
+    try:
+        with open(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6", "w") as file:
+            file.write("1")
+    except FileNotFoundError:
+        return
+
+
 def _message(kind: int, body: bytes, flags: int = 0) -> bytes:
     header = struct.pack("=IHHII", 16 + len(body), kind, NLM_F_REQUEST | NLM_F_ACK | flags, 0, 0)
     return header + body

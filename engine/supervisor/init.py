@@ -444,6 +444,8 @@ def set_up_network(spec: ContainerSpec) -> None:
     """Bring up loopback and give every interface its addresses and routes."""
     messages = [netlink.set_up(1)]
     for interface in spec.interfaces:
+        if not any(":" in address for address in interface.addresses):
+            netlink.disable_ipv6(interface.name)
         index = socket.if_nametoindex(interface.name)
         messages += [netlink.new_address(index, cidr) for cidr in interface.addresses]
         messages.append(netlink.set_up(index))

@@ -209,6 +209,8 @@ class Supervisor:
                 netlink.new_veth(item.host_name, bridge, item.name, pid, item.mac, item.mtu)
             )
         netlink.send(messages)
+        for item in spec.interfaces:
+            netlink.disable_ipv6(item.host_name)
 
     def _filter(self, spec: ProcessSpec, privileged: bool) -> bytes | None:
         if spec.seccomp is None or privileged:

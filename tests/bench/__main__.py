@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-from tests.support.engine import EngineUnderTest, wait_until
+from tests.support.engine import EngineUnderTest, request, wait_until
 from tests.support.images import archive, busybox
 
 RUNS = 20
@@ -149,6 +150,160 @@ def api_cycle(engine: EngineUnderTest, mode: str) -> float:
     return median_ms(run)
 
 
+class Machine:
+    """An engine of either kind, by its socket."""
+
+    def __init__(self, socket: Path, pids: Callable[[], list[int]]) -> None:
+        self.socket = socket
+        self.pids = pids
+        self.client = {**os.environ, "DOCKER_HOST": f"unix://{socket}"}
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the answer's body; anything but success is a fault."""
+        status, answer = request(self.socket, method, path, body)
+        assert status < 300, (path, answer)
+        return answer
+
+    def start(self, *command: str, mode: str = "bridge") -> str:
+        """Create and start a container."""
+        body = {"Image": "busybox", "Cmd": command, "HostConfig": {"NetworkMode": mode}}
+        box: str = self.ask("POST", "/containers/create", body)["Id"]
+        self.ask("POST", f"/containers/{box}/start")
+        return box
+
+    def remove(self, boxes: list[str]) -> None:
+        """Remove containers, running or not."""
+        for box in boxes:
+            self.ask("DELETE", f"/containers/{box}?force=1")
+
+    def memory_mb(self) -> float:
+        """Return the proportional memory of all its processes, without those of containers."""
+        return sum(map(pss_kb, self.pids())) / 1024
+
+
+def pss_kb(pid: int) -> int:
+    """Return a process's proportional set size, 0 for one that is gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(text.split("\nPss:")[1].split()[0])
+
+
+def descendants(root: int) -> list[int]:
+    """Return a process and all that it started, containers' own processes left out."""
+    found = [root]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            children = [int(word) for word in task.read_text().split()]
+            found += [pid for pid in children if Path(f"/proc/{pid}/exe").exists()]
+    return [pid for pid in found if "sleep" not in Path(f"/proc/{pid}/comm").read_text()]
+
+
+def mentioning(path: Path) -> list[int]:
+    """Return the processes whose command line names a path, such as dockerd's shims."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and str(path).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+Results = dict[str, float]
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return (milliseconds, result) of one run."""
+    begin = time.perf_counter()
+    result = work()
+    return (time.perf_counter() - begin) * 1000, result
+
+
+def crowd(machine: Machine) -> Results:
+    """Return what 100 containers cost to start, list, keep and remove."""
+    results = {"create and start by API (bridge)": 0.0}
+    idle = machine.memory_mb()
+    began = []
+
+    def start_all() -> list[str]:
+        boxes = []
+        for _ in range(100):
+            spent, box = timed(lambda: machine.start("sleep", "1000"))
+            began.append(spent)
+            boxes.append(box)
+        return boxes
+
+    results["100 containers started in turn"], boxes = timed(start_all)
+    results["create and start by API (bridge)"] = statistics.median(began)
+    results["list 100 containers"] = median_ms(lambda: machine.ask("GET", "/containers/json?all=1"))
+    results["memory of the engine, idle (MB, not ms)"] = idle
+    results["memory of the engine, 100 running (MB, not ms)"] = machine.memory_mb()
+    results["100 containers removed in turn"], _ = timed(lambda: machine.remove(boxes))
+    return results
+
+
+LINES = (
+    "yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c 101000000"
+)
+
+
+def big_log(machine: Machine) -> Results:
+    """Return what it takes to write 101 MB of lines and to read them back."""
+    docker = ["docker"]
+
+    def write() -> str:
+        box = machine.start("sh", "-c", LINES, mode="none")
+        machine.ask("POST", f"/containers/{box}/wait")
+        return box
+
+    results: Results = {}
+    results["a container writes 101 MB of lines"], box = timed(write)
+
+    def read(*words: str) -> float:
+        command = [*docker, "logs", *words, box]
+        spent, _ = timed(
+            lambda: subprocess.run(
+                command, env=machine.client, check=True, stdout=subprocess.DEVNULL
+            )
+        )
+        return spent
+
+    results["docker logs of all of it"] = min(read() for _ in range(3))
+    results["docker logs --tail 100 of it"] = statistics.median(
+        read("--tail", "100") for _ in range(RUNS)
+    )
+    machine.remove([box])
+    return results
+
+
+def five_hundred(machine: Machine, supervisors: Callable[[], list[int]]) -> None:
+    """Print how the engine does with 500 running containers; peers are too slow for it."""
+    began, boxes = [], []
+    for _ in range(500):
+        spent, box = timed(lambda: machine.start("sleep", "1000"))
+        began.append(spent)
+        boxes.append(box)
+    listing = median_ms(lambda: machine.ask("GET", "/containers/json"))
+    first, last = statistics.median(began[5:55]), statistics.median(began[-50:])
+    memory = statistics.median(map(pss_kb, supervisors())) / 1024
+    print(
+        f"500 running: create and start {first:.1f} ms at first, {last:.1f} ms at last "
+        f"({last / first:.2f}); list {listing:.1f} ms; a supervisor holds {memory:.2f} MB (PSS)"
+    )
+    machine.remove(boxes)
+
+
+def compare(ours: Results, theirs: Results | None) -> list[dict[str, object]]:
+    """Return a row for each figure."""
+    return [
+        row(name, value, "dockerd", theirs.get(name) if theirs else None)
+        for name, value in ours.items()
+    ]
+
+
 def main() -> int:
     """Measure and print; return the exit code."""
     rows = []
@@ -176,18 +331,33 @@ def main() -> int:
                     subprocess.run(copy, check=True, capture_output=True)
                     load = ["docker", "load", "-i", str(old)]
                     subprocess.run(load, env=client, check=True, capture_output=True)
+                ours_machine = Machine(
+                    engine.settings.socket,
+                    lambda: sorted({*descendants(engine.pid), *engine.supervisors()}),
+                )
+                their_machine = None
+                if client:
+                    daemon = int((directory / "dockerd" / "pid").read_text())
+                    their_machine = Machine(
+                        directory / "dockerd" / "docker.sock",
+                        lambda: sorted({*descendants(daemon), *mentioning(directory / "dockerd")}),
+                    )
+                for measure in (crowd, big_log):
+                    peer_results = measure(their_machine) if their_machine else None
+                    rows += compare(measure(ours_machine), peer_results)
+                five_hundred(ours_machine, engine.supervisors)
                 for mode in ("none", "bridge"):
                     theirs = docker_run(client, mode) if client else None
                     ours = docker_run(engine.environment, mode)
                     rows.append(row(f"docker run --rm ({mode})", ours, "dockerd", theirs))
         finally:
             engine.destroy()
-    print(f"{'work':45} {'ours':>9} {'peer':>18} {'ratio':>7}   median of {RUNS}")
+    print(f"{'work':48} {'ours':>9} {'peer':>18} {'ratio':>7}   median of {RUNS}")
     for item in rows:
         theirs = "not measured" if item["peer_ms"] is None else f"{item['peer_ms']:.1f} ms"
         ratio = "" if item["ratio"] is None else f"{item['ratio']:.2f}"
         print(
-            f"{item['name']:45} {item['ours_ms']:6.1f} ms {item['peer']:>8} {theirs:>9} {ratio:>7}"
+            f"{item['name']:48} {item['ours_ms']:6.1f} ms {item['peer']:>8} {theirs:>9} {ratio:>7}"
         )
     target = Path(os.environ.get("HYTHE_DATA", ".")) / "bench.json"
     target.parent.mkdir(parents=True, exist_ok=True)

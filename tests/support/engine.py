@@ -44,6 +44,22 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+def request(path: Path, method: str, target: str, body: Any = None) -> tuple[int, Any]:
+    """Ask the API behind a unix socket; return (status, JSON or text)."""
+    connection = _UnixConnection(path)
+    data = None if body is None else json.dumps(body)
+    try:
+        connection.request(method, target, data, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read().decode()
+    finally:
+        connection.close()
+    try:
+        return response.status, json.loads(text)
+    except ValueError:
+        return response.status, text
+
+
 class EngineUnderTest:
     """`python -m engine` on a directory of its own."""
 
@@ -97,18 +113,7 @@ class EngineUnderTest:
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Ask the API; return (status, JSON or text)."""
-        connection = _UnixConnection(self.settings.socket)
-        data = None if body is None else json.dumps(body)
-        try:
-            connection.request(method, path, data, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            text = response.read().decode()
-        finally:
-            connection.close()
-        try:
-            return response.status, json.loads(text)
-        except ValueError:
-            return response.status, text
+        return request(self.settings.socket, method, path, body)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -182,6 +187,12 @@ class EngineUnderTest:
     def _published(self) -> list[str]:
         text = Nftables().run(f"list table ip {self.settings.firewall_table}")
         return [f"published: {line.strip()}" for line in text.splitlines() if "elements" in line]
+
+    @property
+    def pid(self) -> int:
+        """Return the daemon's process."""
+        assert self._process
+        return self._process.pid
 
     def descriptors(self) -> int:
         """Return how many descriptors the daemon holds."""
