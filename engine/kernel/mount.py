@@ -50,6 +50,9 @@ MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_IDMAP = 0x100000
 
+PROC_SUPER_MAGIC = 0x9FA0
+SYSFS_MAGIC = 0x62656572
+
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 
@@ -170,6 +173,14 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     how = _OpenHow(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     arguments = (root_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
     return syscall("openat2", SYS_OPENAT2, *arguments, subject=path)
+
+
+def filesystem_of(fd: int) -> int:
+    """Return the magic number of the filesystem that a descriptor is on. Source: statfs(2)."""
+    buffer = (ctypes.c_long * 32)()
+    if libc.fstatfs(fd, buffer) < 0:
+        raise fail("fstatfs")
+    return int(buffer[0])
 
 
 def attributes_of(options: tuple[str, ...]) -> int:

@@ -42,7 +42,11 @@ _LINKS = (
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 )
-_PROC_MAGIC = 0x9FA0
+# Files of /proc that tools replace by figures of the container's own.
+_PROC_FILES = frozenset(
+    "/proc/cpuinfo /proc/diskstats /proc/loadavg /proc/meminfo /proc/slabinfo /proc/stat "
+    "/proc/swaps /proc/uptime".split()
+)
 
 
 class Failure(Exception):
@@ -424,6 +428,9 @@ def attach(root: int, item: mounts.Mount, tree: int | None) -> None:
     """Make one of the user's mounts of what `take` gave, its target resolved inside the root."""
     attributes = mounts.attributes_of(item.options)
     if tree is None:
+        place = _directory(root, item.target)
+        _refuse_proc(place, item.target)
+        os.close(place)
         options = {}
         for word in item.options:
             key, _, value = word.partition("=")
@@ -435,9 +442,16 @@ def attach(root: int, item: mounts.Mount, tree: int | None) -> None:
         place = _directory(root, item.target)
     else:
         place = _touch(root, item.target)
+    _refuse_proc(place, item.target)
     mounts.move_mount(tree, place)
     os.close(tree)
     os.close(place)
+
+
+def _refuse_proc(place: int, target: str) -> None:
+    """Keep mounts out of /proc, whatever links led there: what is masked must stay masked."""
+    if target not in _PROC_FILES and mounts.filesystem_of(place) == mounts.PROC_SUPER_MAGIC:
+        raise Failure("other", f'"{target}" cannot be mounted because it is inside /proc')
 
 
 def set_up_network(spec: ContainerSpec) -> None:
@@ -488,6 +502,11 @@ def _cover(path: str, *, readonly: bool) -> None:
         raise
     finally:
         os.close(root)
+    expected = {"/proc": mounts.PROC_SUPER_MAGIC, "/sys": mounts.SYSFS_MAGIC}.get(
+        "/" + path.split("/")[1]
+    )
+    if expected and mounts.filesystem_of(place) != expected:
+        raise Failure("other", f"refusing to cover {path}: it is not the kernel's own")
     mode = os.fstat(place).st_mode
     if stat.S_ISLNK(mode):
         raise Failure("other", f"refusing to cover {path}: it is a symbolic link")
