@@ -16,6 +16,8 @@ RUNTIME = (
     "libseccomp2",  # compiles the seccomp profile
     "nftables",  # address translation and published ports
     "iproute2",  # help for people; the engine itself speaks netlink
+    "procps",  # `docker top` with arguments
+    "tini",  # the first process of containers with --init
 )
 TEST = (
     "busybox-static",
@@ -23,9 +25,9 @@ TEST = (
     "debootstrap",
     "docker-registry",
     "fonts-dejavu-core",
-    "procps",
     "skopeo",
 )
+VIRTUAL_MACHINE = ("busybox-static", "cpio", "kmod", "qemu-system-x86")
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 

@@ -30,8 +30,13 @@ def test(arguments: Sequence[str]) -> int:
     """Run the checks and the tests, or the part of them that `arguments` name.
 
     Shape: words are suites (unit, integration, …), `lint` or `frontend`; all else goes to pytest.
+           `vm` alone is the engine on pure cgroup v2, in a virtual machine.
     After: the last line is pytest's; the status is 0 only if every part passed.
     """
+    if list(arguments) == ["vm"]:
+        _install([], whole=True)
+        packages.require(packages.VIRTUAL_MACHINE, "The virtual machine")
+        return _python("-m", "tests.vm")
     words = [word for word in arguments if word in {*SUITES, "lint", "frontend"}]
     passed_on = [word for word in arguments if word not in words]
     everything = not words and not any("tests" in word for word in passed_on)

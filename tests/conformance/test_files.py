@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
 import tarfile
 
 
@@ -71,14 +70,9 @@ def test_cp_errors(engine, tmp_path):
 
 
 def put(engine, name, query, body):
-    """Send an archive to the API; return status and text."""
-    command = [
-        "curl", "-s", "-w", "\n%{http_code}", "--unix-socket", str(engine.settings.socket),
-        "-X", "PUT", "--data-binary", "@-", f"http://x/containers/{name}/archive?{query}",
-    ]  # fmt: skip
-    text = subprocess.run(command, input=body, capture_output=True, check=True).stdout.decode()
-    answer, _, status = text.rpartition("\n")
-    return int(status), json.loads(answer)["message"] if answer else ""
+    """Send an archive to the API; return status and message."""
+    status, answer = engine.request("PUT", f"/containers/{name}/archive?{query}", body)
+    return status, answer["message"] if answer else ""
 
 
 def test_links_lead_nowhere_outside(engine, tmp_path):

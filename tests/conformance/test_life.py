@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pexpect
 import pytest
@@ -367,29 +368,25 @@ def test_wait_conditions(engine):
     status, answer = engine.request("POST", "/containers/box/wait?condition=perhaps")
     assert (status, "invalid condition" in answer["message"]) == (400, True)
     conditions = ("not-running", "next-exit", "removed")
-    waiters = [
-        subprocess.Popen(
-            ["curl", "-s", "--unix-socket", str(engine.settings.socket), "-X", "POST",
-             f"http://x/containers/box/wait?condition={condition}"],
-            stdout=subprocess.PIPE, text=True,
-        )
-        for condition in conditions
-    ]  # fmt: skip
-    seen = {}
-    wait_until(lambda: _waits(engine, 3), "all three wait")
-    engine.docker("stop", "-t", "0", "box")
-    for condition, waiter in zip(conditions[:2], waiters[:2], strict=True):
-        seen[condition] = json.loads(waiter.communicate(timeout=20)[0])["StatusCode"]
-    assert waiters[2].poll() is None
-    engine.docker("rm", "box")
-    seen["removed"] = json.loads(waiters[2].communicate(timeout=20)[0])["StatusCode"]
-    assert seen == dict.fromkeys(conditions, 137)
+    with ThreadPoolExecutor(3) as pool:
+        path = "/containers/box/wait?condition="
+        waits = [pool.submit(engine.request, "POST", path + word) for word in conditions]
+        wait_until(lambda: _connections(engine) >= 3, "all three wait")
+        engine.docker("stop", "-t", "0", "box")
+        seen = [waits[0].result(20), waits[1].result(20)]
+        assert not waits[2].done()
+        engine.docker("rm", "box")
+        seen.append(waits[2].result(20))
+    assert seen == [(200, {"StatusCode": 137})] * 3
 
 
-def _waits(engine, count):
-    """Tell whether that many clients are connected to the engine's socket."""
-    text = open("/proc/net/unix").read()  # noqa: SIM115
-    return text.count(str(engine.settings.socket)) > count
+def _connections(engine):
+    """Return how many clients are connected to the engine's socket."""
+    with open("/proc/net/unix") as lines:
+        rows = [
+            line.split() for line in lines if line.rstrip().endswith(str(engine.settings.socket))
+        ]
+    return sum(row[3] == "00000000" and row[5] == "03" for row in rows)
 
 
 def test_many_execs_at_once(engine):

@@ -45,11 +45,13 @@ class _UnixConnection(HTTPConnection):
 
 
 def request(path: Path, method: str, target: str, body: Any = None) -> tuple[int, Any]:
-    """Ask the API behind a unix socket; return (status, JSON or text)."""
+    """Ask the API behind a unix socket; return (status, JSON or text). Bytes go as a tar."""
     connection = _UnixConnection(path)
-    data = None if body is None else json.dumps(body)
+    is_json = not isinstance(body, bytes)
+    data = json.dumps(body) if is_json and body is not None else body
+    kind = "application/json" if is_json else "application/x-tar"
     try:
-        connection.request(method, target, data, {"Content-Type": "application/json"})
+        connection.request(method, target, data, {"Content-Type": kind})
         response = connection.getresponse()
         text = response.read().decode()
     finally:
