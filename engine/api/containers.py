@@ -92,7 +92,9 @@ async def post_create(request: web.Request) -> web.Response:
     """Create."""
     body = adapt_create(version_of(request), await read_json(request))
     container, warnings = await asyncio.shield(
-        create_container(_deps(request), request.query.get("name"), body)
+        create_container(
+            _deps(request), request.query.get("name"), body, request.query.get("platform") or ""
+        )
     )
     return json_response({"Id": container.id, "Warnings": warnings}, status=201)
 
@@ -110,6 +112,7 @@ async def get_inspect(request: web.Request) -> web.Response:
 @routes.post("/containers/{ref}/start")
 async def post_start(request: web.Request) -> web.Response:
     """Start."""
+    detach_keys(request.query.get("detachKeys"))  # the client's own affair, but judged here
     await start_container(_deps(request), _container(request))
     return web.Response(status=204)
 
@@ -171,8 +174,12 @@ async def post_resize(request: web.Request) -> web.Response:
     """Set the terminal's size."""
     container = _container(request)
     container.require(Verb.RESIZE)
+    rows, columns = _number(request, "h"), _number(request, "w")
+    if rows is None or columns is None:
+        raise InvalidArgument("h and w must be numbers")
     if container.running:
-        await container.running.resize(_number(request, "h") or 0, _number(request, "w") or 0)
+        await container.running.resize(rows, columns)
+        _deps(request).publish(container, "resize", height=str(rows), width=str(columns))
     return web.Response(status=200)
 
 

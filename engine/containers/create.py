@@ -15,6 +15,7 @@ from engine.containers.remove import discard_container
 from engine.core import clock
 from engine.core.errors import Conflict, InvalidArgument, NotFound
 from engine.core.ids import NAME, new_id, new_name
+from engine.core.oci_platform import OciPlatform
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 
 async def create_container(
-    deps: Containers, name: str | None, body: dict[str, Any]
+    deps: Containers, name: str | None, body: dict[str, Any], platform: str = ""
 ) -> tuple[Container, list[str]]:
-    """Make a container and return it with warnings.
+    """Make a container and return it with warnings; `platform` is what its image must be for.
 
     Raises: NotFound.image · Conflict(name) · InvalidArgument(any field).
     After: on failure nothing is left of it.
@@ -36,6 +37,12 @@ async def create_container(
     if not config.get("Image"):
         raise InvalidArgument("no image specified")
     image = deps.images.get(config["Image"])
+    if platform and not OciPlatform.parse(platform).accepts(OciPlatform.from_json(image.config)):
+        own = OciPlatform.from_json(image.config)
+        raise NotFound(
+            f"image with reference {config['Image']} was found but its platform ({own}) does not "
+            f"match the specified platform ({platform})"
+        )
     try:
         return await _create(deps, name, config, host, body.get("NetworkingConfig") or {}, image)
     except NotFound as error:

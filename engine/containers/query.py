@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import links
+from engine.containers import links, options
 from engine.containers.model import Container, State, Verb
 from engine.core import clock
 from engine.core.errors import InvalidArgument, Unsupported
@@ -246,6 +246,60 @@ def _descends(deps: Containers, container: Container, reference: str) -> bool:
         raise
 
 
+# What clients find in Config and HostConfig though nobody set it.
+_CONFIG: dict[str, Any] = {
+    "Domainname": "",
+    "User": "",
+    "AttachStdin": False,
+    "AttachStdout": False,
+    "AttachStderr": False,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Env": [],
+    "Cmd": None,
+    "Volumes": None,
+    "WorkingDir": "",
+    "Entrypoint": None,
+    "OnBuild": None,
+    "Labels": {},
+}
+_HOST_CONFIG: dict[str, Any] = {
+    **dict.fromkeys(
+        "Binds CapAdd CapDrop GroupAdd Links SecurityOpt VolumesFrom BlkioDeviceReadBps "
+        "BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeightDevice "
+        "DeviceCgroupRules DeviceRequests Ulimits ExtraHosts MemorySwappiness OomKillDisable "
+        "PidsLimit".split()
+    ),
+    **dict.fromkeys(
+        "CpuShares Memory NanoCpus BlkioWeight CpuPeriod CpuQuota CpuRealtimePeriod "
+        "CpuRealtimeRuntime MemoryReservation MemorySwap CpuCount CpuPercent IOMaximumIOps "
+        "IOMaximumBandwidth OomScoreAdj".split(),
+        0,
+    ),
+    **dict.fromkeys(
+        "ContainerIDFile VolumeDriver Cgroup PidMode UTSMode UsernsMode Isolation CgroupParent "
+        "CpusetCpus CpusetMems".split(),
+        "",
+    ),
+    **dict.fromkeys("AutoRemove Privileged PublishAllPorts ReadonlyRootfs".split(), False),
+    "ConsoleSize": [0, 0],
+    "PortBindings": {},
+    "Devices": [],
+    "Dns": [],
+    "DnsOptions": [],
+    "DnsSearch": [],
+}
+# Fields of NetworkSettings that have lost their meaning and are still read.
+_NETWORK_SETTINGS: dict[str, Any] = {
+    "HairpinMode": False,
+    "LinkLocalIPv6Address": "",
+    "LinkLocalIPv6PrefixLen": 0,
+    "SecondaryIPAddresses": None,
+    "SecondaryIPv6Addresses": None,
+}
+
+
 def inspect_container(deps: Containers, container: Container, *, size: bool) -> dict[str, Any]:
     """Return Docker's full description."""
     document = container.document
@@ -268,13 +322,13 @@ def inspect_container(deps: Containers, container: Container, *, size: bool) -> 
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": options.security(container.host_config).apparmor or "",
         "ExecIDs": [key for key, item in container.execs.items() if item.exit_code is None] or None,
-        "HostConfig": container.host_config,
+        "HostConfig": {**_HOST_CONFIG, **container.host_config},
         "GraphDriver": {"Name": "overlay2", "Data": deps.snapshots.describe(container.id)},
         "Mounts": document["Mounts"],
-        "Config": container.config,
-        "NetworkSettings": settings,
+        "Config": {**_CONFIG, **container.config},
+        "NetworkSettings": {**_NETWORK_SETTINGS, **settings},
     }
     return {**result, **_sizes(deps, container.id, document["Image"])} if size else result
 
@@ -358,10 +412,11 @@ def stats_row(
     row: dict[str, Any] = {
         "name": f"/{container.name}",
         "id": container.id,
+        "os_type": "linux",
         "read": clock.stamp() if current else clock.ZERO,
         "preread": earlier["read"] if earlier else clock.ZERO,
         "pids_stats": {},
-        "blkio_stats": {"io_service_bytes_recursive": []},
+        "blkio_stats": {"io_service_bytes_recursive": [], "io_serviced_recursive": []},
         "num_procs": 0,
         "storage_stats": {},
         "cpu_stats": nothing,
@@ -371,15 +426,17 @@ def stats_row(
     if current is None:
         return row
     row["pids_stats"] = {"current": current.pids, "limit": current.pids_limit}
-    row["blkio_stats"]["io_service_bytes_recursive"] = [
-        {"major": major, "minor": minor, "op": op, "value": value}
-        for major, minor, op, value in current.block_io
-    ]
+    for name, figures in current.block_io.items():
+        row["blkio_stats"][name] = [
+            {"major": major, "minor": minor, "op": op, "value": value}
+            for major, minor, op, value in figures
+        ]
     row["cpu_stats"] = {
         "cpu_usage": {
             "total_usage": current.cpu_total_ns,
             "usage_in_usermode": current.cpu_user_ns,
             "usage_in_kernelmode": current.cpu_system_ns,
+            **({"percpu_usage": current.cpu_each_ns} if current.cpu_each_ns else {}),
         },
         "system_cpu_usage": _system_cpu_ns(),
         "online_cpus": os.cpu_count() or 1,
@@ -394,6 +451,7 @@ def stats_row(
         "max_usage": current.memory_max,
         "stats": current.memory_stat,
         "limit": current.memory_limit or _total_memory(),
+        "failcnt": current.memory_failures,
     }
     row["networks"] = current.networks
     return row

@@ -24,16 +24,18 @@ class CgroupStats:
     cpu_total_ns: int = 0
     cpu_user_ns: int = 0
     cpu_system_ns: int = 0
+    cpu_each_ns: list[int] = field(default_factory=list)  # of each CPU; v2 does not count it
     throttled_periods: int = 0
     throttled_ns: int = 0
     periods: int = 0
     memory: int = 0
     memory_limit: int = 0
     memory_max: int = 0
+    memory_failures: int = 0  # how often the limit was hit
     memory_stat: dict[str, int] = field(default_factory=dict)
     pids: int = 0
     pids_limit: int = 0
-    block_io: list[tuple[int, int, str, int]] = field(default_factory=list)
+    block_io: dict[str, list[tuple[int, int, str, int]]] = field(default_factory=dict)
     networks: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
@@ -60,6 +62,8 @@ def _read_cpu(cgroup: Cgroup, stats: CgroupStats) -> None:
         stats.cpu_total_ns = int(read(f"{directory}cpuacct.usage"))
         stats.cpu_user_ns = int(read(f"{directory}cpuacct.usage_user"))
         stats.cpu_system_ns = int(read(f"{directory}cpuacct.usage_sys"))
+        each = read(f"{directory}cpuacct.usage_percpu").split()
+        stats.cpu_each_ns = [int(word) for word in each]
         values = pairs(cgroup.path("cpu", "cpu.stat") or "")
         stats.throttled_ns = values.get("throttled_time", 0)
     stats.periods = values.get("nr_periods", 0)
@@ -73,12 +77,14 @@ def _read_memory(cgroup: Cgroup, stats: CgroupStats) -> None:
         stats.memory = int(read(f"{directory}memory.current"))
         limit = read(f"{directory}memory.max").strip()
         stats.memory_limit = 0 if limit == "max" else int(limit)
+        stats.memory_failures = pairs(f"{directory}memory.events").get("max", 0)
         stats.memory_max = int(read(f"{directory}memory.peak"))
         return
     stats.memory = int(read(f"{directory}memory.usage_in_bytes"))
     value = int(read(f"{directory}memory.limit_in_bytes"))
     stats.memory_limit = 0 if value >= UNLIMITED_V1 else value
     stats.memory_max = int(read(f"{directory}memory.max_usage_in_bytes"))
+    stats.memory_failures = int(read(f"{directory}memory.failcnt"))
 
 
 def _read_pids(cgroup: Cgroup, stats: CgroupStats) -> None:
@@ -89,20 +95,24 @@ def _read_pids(cgroup: Cgroup, stats: CgroupStats) -> None:
 
 
 def _read_block_io(cgroup: Cgroup, stats: CgroupStats) -> None:
+    sizes = stats.block_io["io_service_bytes_recursive"] = []
+    counts = stats.block_io["io_serviced_recursive"] = []
     if cgroup.found.is_v2("io"):
         for line in read(cgroup.path("io", "io.stat") or "").splitlines():
             device, *words = line.split()
             major, minor = map(int, device.split(":"))
             values = dict(word.split("=", 1) for word in words)
-            for key, name in (("rbytes", "read"), ("wbytes", "write")):
-                stats.block_io.append((major, minor, name, int(values.get(key, 0))))
+            for letter, name in (("r", "read"), ("w", "write")):
+                sizes.append((major, minor, name, int(values.get(f"{letter}bytes", 0))))
+                counts.append((major, minor, name, int(values.get(f"{letter}ios", 0))))
         return
-    path = cgroup.path("blkio", "blkio.throttle.io_service_bytes") or ""
-    for line in read(path).splitlines():
-        words = line.split()
-        if len(words) == 3 and words[1] in ("Read", "Write"):
-            major, minor = map(int, words[0].split(":"))
-            stats.block_io.append((major, minor, words[1].lower(), int(words[2])))
+    directory = cgroup.path("blkio") or ""
+    for rows, file in ((sizes, "io_service_bytes"), (counts, "io_serviced")):
+        for line in read(f"{directory}blkio.throttle.{file}").splitlines():
+            words = line.split()
+            if len(words) == 3 and words[1] in ("Read", "Write"):
+                major, minor = map(int, words[0].split(":"))
+                rows.append((major, minor, words[1].lower(), int(words[2])))
 
 
 def _read_networks(pid: int) -> dict[str, dict[str, int]]:
