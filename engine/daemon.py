@@ -20,6 +20,7 @@ from engine.api.app import make_app
 from engine.api.keys import Services
 from engine.containers.deps import Containers
 from engine.containers.model import Container, State
+from engine.containers.mounts import plan_of
 from engine.containers.options import DEFAULT_CAPABILITIES
 from engine.containers.sampler import Sampler
 from engine.containers.start import adopt_containers, settle
@@ -122,6 +123,8 @@ async def _open(settings: Settings, services: Services) -> None:
     containers = services.containers
     await services.runtime.open()
     for document in containers.table.all():
+        if "Plan" not in document:
+            document["Plan"] = plan_of(document)
         container = Container(document)
         containers.by_id[container.id] = container
         containers.by_name[container.name] = container.id

@@ -90,7 +90,7 @@ async def _create(
                 "Args": command[1:],
                 "Config": config,
                 "HostConfig": host,
-                "State": new_state(health=config.get("Healthcheck")),
+                "State": new_state(State.REMOVING, config.get("Healthcheck")),
                 "RestartCount": 0,
                 "LogPath": "" if logs == "none" else str(directory / f"{container_id}-json.log"),
                 "Plan": plan,
@@ -100,7 +100,6 @@ async def _create(
         container.exited.set()
         if any(item.get("Anonymous") for item in plan):
             # Written down before they are made, so that a crash in between leaves none behind.
-            container.set_state(State.REMOVING)
             deps.save(container)
             undo.push_async_callback(discard_container, deps, container)
         await asyncio.to_thread(make_mounts, deps, plan)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from engine.core.clock import ZERO, parse, stamp
-from engine.core.errors import Conflict, NotModified
+from engine.core.errors import Conflict, Internal, NotModified
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,6 +54,19 @@ ALLOWED: dict[Verb, frozenset[State]] = {
     Verb.REMOVE: frozenset({State.CREATED, State.EXITED, State.DEAD, State.RESTARTING}),
     Verb.RESIZE: _RUNS,
     Verb.ATTACH: frozenset({State.CREATED, State.RUNNING, State.EXITED}),
+}
+
+
+# Which state may follow which, and the event that tells of it; "" where Docker tells nothing.
+MOVES: dict[State, dict[State, str]] = {
+    State.CREATED: {State.RUNNING: "start", State.REMOVING: "destroy"},
+    State.RUNNING: {State.PAUSED: "pause", State.EXITED: "die"},
+    State.PAUSED: {State.RUNNING: "unpause", State.EXITED: "die"},
+    State.EXITED: {State.RUNNING: "start", State.RESTARTING: "", State.REMOVING: "destroy"},
+    State.RESTARTING: {State.RUNNING: "start", State.EXITED: "", State.REMOVING: "destroy"},
+    # A new container is one about to be removed until all that belongs to it is there.
+    State.REMOVING: {State.CREATED: "create"},
+    State.DEAD: {State.RUNNING: "start", State.REMOVING: "destroy"},
 }
 
 
@@ -147,7 +160,12 @@ class Container:
             raise _refusal(verb, self.state, self.id)
 
     def set_state(self, state: State, **fields: object) -> None:
-        """Move to a state; keyword arguments are Docker's own field names."""
+        """Move to a state; keyword arguments are Docker's own field names.
+
+        Raises: Internal(no such move).
+        """
+        if state is not self.state and state not in MOVES[self.state]:
+            raise Internal(f"container {self.id} cannot become {state} from {self.state}")
         values = self.document["State"]
         values.update(fields)
         values["Status"] = state.value
@@ -166,10 +184,10 @@ class Container:
         return {**(self.config.get("Labels") or {}), "image": image, "name": self.name, **more}
 
 
-def new_state(health: dict[str, Any] | None = None) -> dict[str, Any]:
+def new_state(status: State, health: dict[str, Any] | None) -> dict[str, Any]:
     """Return Docker's State of a container that never ran; `health` is its health check."""
     state: dict[str, Any] = {
-        "Status": State.CREATED.value,
+        "Status": status.value,
         "Running": False,
         "Paused": False,
         "Restarting": False,

@@ -248,6 +248,17 @@ def _make(deps: Containers, plan: dict[str, Any]) -> None:
         os.makedirs(source)
 
 
+def plan_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the plan of a container that was made before plans were written down."""
+    shown = {item["Destination"]: item for item in document["Mounts"]}
+    plans = mounts_wanted(document["Config"], document["HostConfig"])
+    for plan in plans:
+        made = shown.get(plan["Target"], {})
+        plan |= {"Source": made.get("Source", plan["Source"]), "Name": made.get("Name", "")}
+        plan["Anonymous"] = bool(made.get("Anonymous"))
+    return plans
+
+
 def describe(plan: dict[str, Any]) -> dict[str, Any]:
     """Return what `docker inspect` shows as one of Mounts."""
     words = [word for word in plan["Options"] if word != "ro-top"]

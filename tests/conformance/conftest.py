@@ -29,6 +29,8 @@ def running_engine(tmp_path_factory, layout, docker):
     engine.start()
     path = archive(layout, tmp_path_factory.mktemp("archive") / "busybox.tar")
     engine.docker("load", "-i", str(path))
+    engine.docker("run", "--rm", "busybox", "true")
+    engine.idle_descriptors = engine.descriptors()
     yield engine
     engine.destroy()
 
@@ -40,7 +42,11 @@ def engine(running_engine):
     running_engine.remove_containers()
     wait_until(
         lambda: not running_engine.leftovers(),
-        "no cgroup, interface, mount or state directory is left",
+        "no cgroup, interface, mount, process, snapshot, port or directory is left",
+    )
+    wait_until(
+        lambda: running_engine.descriptors() <= running_engine.idle_descriptors,
+        "the daemon has closed every descriptor",
     )
 
 

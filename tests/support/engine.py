@@ -70,6 +70,7 @@ class EngineUnderTest:
         self.settings = Settings.for_data(data)
         self.log = data / "engine.log"
         self.armed = data / "armed"
+        self.idle_descriptors = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, crash_at: str = "") -> None:
