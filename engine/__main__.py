@@ -23,8 +23,8 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.stderr.write("engine: needs root: namespaces, cgroups and mounts are made by it\n")
         return 1
-    settings = Settings.for_data(options.data) if options.data else Settings.from_environment()
     try:
+        settings = Settings.for_data(options.data) if options.data else Settings.from_environment()
         asyncio.run(serve(settings))
     except EngineError as error:
         sys.stderr.write(f"engine: {error}\n")

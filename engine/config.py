@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.core.errors import InvalidArgument
+
 DEFAULT_ROOT = Path("/var/lib/hythe")
 DEFAULT_RUN = Path("/run/hythe")
 
@@ -33,7 +35,7 @@ class Settings:
         """Keep everything below `data`; the socket is <data>/run/engine.sock.
 
         HYTHE_USERNS_REMAP ("default" or "100000:65536") gives containers users of their own.
-        Raises: ValueError(not a map).
+        Raises: InvalidArgument(not a map).
         """
         data = data.resolve()
         run = DEFAULT_RUN if data == DEFAULT_ROOT else data / "run"
@@ -80,5 +82,7 @@ def _id_map(text: str) -> tuple[int, int] | None:
         return None
     base, _, size = ("100000:65536" if text == "default" else text).partition(":")
     if not (base.isdigit() and size.isdigit() and int(base) > 0 and int(size) > 0):
-        raise ValueError(f"HYTHE_USERNS_REMAP: {text!r} is neither 'default' nor 'first:count'")
+        raise InvalidArgument(
+            f"HYTHE_USERNS_REMAP: {text!r} is neither 'default' nor 'first:count'"
+        )
     return int(base), int(size)

@@ -199,6 +199,10 @@ def _read_endpoints(
                 "invalid config for network bridge: invalid endpoint settings:\nuser specified IP "
                 "address is supported on user defined networks only"
             )
+        if addresses.get("LinkLocalIPs"):
+            raise InvalidArgument("link-local addresses are not supported by this engine")
+        if endpoint.get("DriverOpts"):
+            raise InvalidArgument("options of a network's driver are not supported by this engine")
         if endpoint.get("Aliases"):
             raise InvalidArgument(
                 "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped "
