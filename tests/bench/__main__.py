@@ -6,6 +6,7 @@ Shape: a row is {"name", "ours_ms", "peer", "peer_ms", "ratio", "runs"}, medians
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -21,6 +22,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from engine.config import Settings
+from engine.containers.options import DEFAULT_CAPABILITIES, MASKED_PATHS, READONLY_PATHS
+from engine.kernel import cgroups
+from engine.kernel.mount import Mount
+from engine.runtime.runtime import Runtime
+from engine.supervisor.spec import ContainerSpec, InterfaceSpec, ProcessSpec
 from tests.support.engine import EngineUnderTest, request, wait_until
 from tests.support.images import archive, busybox
 
@@ -70,6 +77,74 @@ def runc(directory: Path) -> float | None:
         subprocess.run(["runc", "run", name], cwd=directory, check=True, stdin=subprocess.DEVNULL)
 
     return median_ms(run)
+
+
+def runtime_alone(directory: Path) -> float:
+    """Return what the runtime takes for the same program, with a veth on a bridge and an overlay.
+
+    The runc of the other column makes no network and mounts nothing.
+    """
+    bridge = f"hbr{os.getpid()}"
+    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+    subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
+    try:
+        return asyncio.run(_runtime_alone(directory, bridge))
+    finally:
+        subprocess.run(["ip", "link", "delete", bridge], check=True)
+        cgroups.remove_parent(Settings.for_data(directory).cgroup_parent)
+
+
+async def _runtime_alone(directory: Path, bridge: str) -> float:
+    settings = Settings.for_data(directory)
+    runtime = Runtime(settings, [DEFAULT_CAPABILITIES])
+    directory.mkdir()
+    lower = directory / "lower"
+    for layer in busybox().layers:
+        with tarfile.open(fileobj=BytesIO(layer)) as tar:
+            tar.extractall(lower)
+    settings.run.mkdir()
+    await runtime.open()
+
+    def spec(number: int) -> ContainerSpec:
+        name, place = f"{number:064x}", directory / str(number)
+        for part in ("fs", "work"):
+            (place / part).mkdir(parents=True)
+        data = (f"lowerdir={lower}", f"upperdir={place}/fs", f"workdir={place}/work")
+        veth = InterfaceSpec(
+            name="eth0",
+            host_name=f"hb{os.getpid()}{number}",
+            bridge=bridge,
+            mac="02:42:0a:e7:4e:02",
+            addresses=("10.231.78.2/24",),
+            gateway="10.231.78.1",
+        )
+        return ContainerSpec(
+            id=name,
+            cgroup=runtime.cgroup_of(name, ""),
+            hostname="bench",
+            domainname="",
+            process=ProcessSpec(("true",), ("PATH=/bin",), capabilities=DEFAULT_CAPABILITIES),
+            rootfs=(Mount("overlay", "overlay", "", data),),
+            log_path=str(place / "log"),
+            interfaces=(veth,),
+            masked_paths=MASKED_PATHS,
+            readonly_paths=READONLY_PATHS,
+        )
+
+    specs = [spec(number) for number in range(RUNS + 1)]
+    times = []
+    for one in specs:
+        begin = time.perf_counter()
+        running = await runtime.start(one)
+        await running.wait()
+        await runtime.forget(one.id)
+        times.append((time.perf_counter() - begin) * 1000)
+    await runtime.close()
+    groups = [cgroups.Cgroup(one.cgroup) for one in specs]
+    wait_until(lambda: not any(group.processes() for group in groups), "all have ended")
+    ports = Path(f"/sys/class/net/{bridge}/brif")
+    wait_until(lambda: not list(ports.iterdir()), "interfaces are gone")
+    return statistics.median(times[1:])
 
 
 @contextmanager
@@ -317,6 +392,8 @@ def main() -> int:
             engine.docker("load", "-i", str(archive(layout, directory / "busybox.tar")))
             (directory / "runc").mkdir()
             peer = runc(directory / "runc")
+            ours = runtime_alone(directory / "runtime")
+            rows.append(row("runtime alone, with a network", ours, "runc", peer))
             ours = start_to_exit(engine)
             rows.append(row("start and exit by API (none)", ours, "runc", peer))
             for mode in ("none", "bridge"):
