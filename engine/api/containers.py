@@ -117,10 +117,14 @@ async def post_start(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+def _stop_signal(request: web.Request) -> str | None:
+    return request.query.get("signal") if version_of(request) >= (1, 42) else None
+
+
 @routes.post("/containers/{ref}/stop")
 async def post_stop(request: web.Request) -> web.Response:
     """Stop."""
-    seconds, signal = _number(request, "t"), request.query.get("signal")
+    seconds, signal = _number(request, "t"), _stop_signal(request)
     await stop_container(_deps(request), _container(request), seconds, signal)
     return web.Response(status=204)
 
@@ -128,7 +132,7 @@ async def post_stop(request: web.Request) -> web.Response:
 @routes.post("/containers/{ref}/restart")
 async def post_restart(request: web.Request) -> web.Response:
     """Restart."""
-    seconds, signal = _number(request, "t"), request.query.get("signal")
+    seconds, signal = _number(request, "t"), _stop_signal(request)
     await restart_container(_deps(request), _container(request), seconds, signal)
     return web.Response(status=204)
 
@@ -220,6 +224,8 @@ async def post_wait(request: web.Request) -> web.StreamResponse:
     """Wait for an exit; the headers go out at once, for the CLI starts only after them."""
     container = _container(request)
     condition = request.query.get("condition") or "not-running"
+    if version_of(request) < (1, 30):
+        condition = "not-running"
     events = {
         "not-running": container.exited,
         "next-exit": container.next_exit,

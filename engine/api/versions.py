@@ -23,32 +23,55 @@ def version_of(request: web.Request) -> tuple[int, int]:
 def adapt_create(version: tuple[int, int], body: dict[str, Any]) -> dict[str, Any]:
     """Return a create request in today's words."""
     host = dict(body.get("HostConfig") or {})
-    if version < (1, 25):
-        host["AutoRemove"] = False
+    for since, names in _FIELDS_SINCE:
+        if version < since:
+            for name in names:
+                host.pop(name, None)
     if version < (1, 40):
         host["IpcMode"] = host.get("IpcMode") or "shareable"
     if version < (1, 41):
         host["CgroupnsMode"] = host.get("CgroupnsMode") or "host"
-        host.pop("Annotations", None)
     if version < (1, 42):
         host.pop("KernelMemory", None)  # was accepted, and had lost its effect before
-    if version < (1, 44):
-        health = body.get("Healthcheck")
-        if health:
-            body["Healthcheck"] = {
-                key: value for key, value in health.items() if key != "StartInterval"
-            }
-        for mount in host.get("Mounts") or ():
-            if mount.get("Type") == "bind" and mount.get("ReadOnly"):
-                options = dict(mount.get("BindOptions") or {})
-                options["ReadOnlyNonRecursive"] = True
-                mount["BindOptions"] = options
+    health = body.get("Healthcheck")
+    if health and version < (1, 44):
+        body["Healthcheck"] = {
+            key: value for key, value in health.items() if key != "StartInterval"
+        }
     for mount in host.get("Mounts") or ():
-        if version < (1, 45) and (mount.get("VolumeOptions") or {}).get("Subpath"):
-            raise InvalidArgument("VolumeOptions.Subpath needs API version 1.45")
-        if version < (1, 48) and mount.get("Type") == "image":
-            raise InvalidArgument('mounts of type "image" need API version 1.48')
+        _adapt_mount(version, mount)
     return {**body, "HostConfig": host}
+
+
+# Fields that an older engine did not read, so that an older client cannot mean them.
+_FIELDS_SINCE: tuple[tuple[tuple[int, int], tuple[str, ...]], ...] = (
+    ((1, 25), ("AutoRemove",)),
+    ((1, 40), ("KernelMemoryTCP", "DeviceRequests")),
+    ((1, 41), ("CgroupnsMode",)),
+    ((1, 42), ("ConsoleSize",)),
+    ((1, 43), ("Annotations",)),
+)
+
+
+def _adapt_mount(version: tuple[int, int], mount: dict[str, Any]) -> None:
+    if version < (1, 45) and (mount.get("VolumeOptions") or {}).get("Subpath"):
+        raise InvalidArgument("VolumeOptions.Subpath needs API version 1.45")
+    if version < (1, 48) and mount.get("Type") == "image":
+        raise InvalidArgument('mounts of type "image" need API version 1.48')
+    if version < (1, 46) and (mount.get("TmpfsOptions") or {}).get("Options"):
+        raise InvalidArgument("TmpfsOptions.Options needs API version 1.46")
+    if mount.get("Type") != "bind" or version >= (1, 44):
+        return
+    options = dict(mount.get("BindOptions") or {})
+    if version < (1, 40):
+        options.pop("NonRecursive", None)
+    if version < (1, 42):
+        options.pop("CreateMountpoint", None)
+    if options.get("ReadOnlyForceRecursive"):
+        raise InvalidArgument("BindOptions.ReadOnlyForceRecursive needs API version 1.44")
+    if mount.get("ReadOnly"):  # reached only the topmost mount then
+        options["ReadOnlyNonRecursive"] = True
+    mount["BindOptions"] = options
 
 
 def adapt_inspect(version: tuple[int, int], document: dict[str, Any]) -> dict[str, Any]:

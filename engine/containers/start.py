@@ -371,12 +371,25 @@ async def adopt_containers(deps: Containers) -> set[str]:
         if isinstance(found, RunningContainer):
             container.running = found
             container.exited.clear()
+            await _agree_on_pause(deps, container, found)
             running.add(container.id)
         else:
             container.pending_exit = found or deps.runtime.exit_of(
                 container.id, Cgroup(deps.cgroup_of(container))
             )
     return running
+
+
+async def _agree_on_pause(
+    deps: Containers, container: Container, running: RunningContainer
+) -> None:
+    """Finish or undo a pause, or the one that commit makes, which the daemon's end cut off."""
+    frozen = running.cgroup.is_frozen()
+    if frozen and container.state is State.RUNNING:
+        await running.unpause()
+    elif not frozen and container.state is State.PAUSED:
+        container.set_state(State.RUNNING)
+        deps.save(container)
 
 
 async def settle(deps: Containers) -> None:

@@ -221,6 +221,10 @@ class Cgroup:
             except FileNotFoundError:
                 return
 
+    def is_frozen(self) -> bool:
+        """Tell whether every process of the group stands still."""
+        return "frozen 1" in read(f"{self.found.unified}/{self.name}/cgroup.events")
+
     def freeze(self, *, frozen: bool) -> None:
         """Stop or continue every process of the group; returns when the kernel says it is so."""
         group = f"{self.found.unified}/{self.name}"

@@ -426,6 +426,16 @@ def test_older_clients(engine):
     body["HostConfig"] = {"Mounts": [mount]}
     status, answer = engine.request("POST", "/v1.44/containers/create", body)
     assert (status, "needs API version 1.45" in answer["message"]) == (400, True)
+    mount = {"Type": "bind", "Source": "/tmp", "Target": "/t", "ReadOnly": True}
+    body["HostConfig"] = {"Mounts": [mount], "Annotations": {"a": "b"}, "AutoRemove": True}
+    status, made = engine.request("POST", "/v1.24/containers/create", body)
+    assert status == 201
+    host = engine.request("GET", f"/containers/{made['Id']}/json")[1]["HostConfig"]
+    assert host["Mounts"][0]["BindOptions"] == {"ReadOnlyNonRecursive": True}
+    assert (host["AutoRemove"], host.get("Annotations")) == (False, None)
+    body["HostConfig"] = {"Mounts": [{"Type": "image", "Source": "busybox", "Target": "/i"}]}
+    status, answer = engine.request("POST", "/v1.47/containers/create", body)
+    assert (status, "need API version 1.48" in answer["message"]) == (400, True)
     assert engine.request("GET", "/v1.23/_ping")[0] == 400
     assert engine.request("GET", "/v1.99/_ping")[0] == 400
 

@@ -54,6 +54,22 @@ EXEC = [
     "engine.runtime.runtime:RunningContainer.exec:after",
 ]
 
+PAUSE = [
+    "engine.runtime.runtime:RunningContainer.pause:before",
+    "engine.runtime.runtime:RunningContainer.pause:after",
+]
+UNPAUSE = [
+    "engine.runtime.runtime:RunningContainer.unpause:before",
+    "engine.runtime.runtime:RunningContainer.unpause:after",
+]
+COMMIT = [
+    "engine.runtime.runtime:RunningContainer.pause:after",
+    "engine.containers.archive:Tree.answer:after",
+    "engine.containers.commit:_store_layer:after",
+    "engine.images.layers:_run:after",
+    "engine.snapshots.overlay:Snapshots.commit:after",
+]
+
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
@@ -185,6 +201,43 @@ def test_exec(engine, point):
     assert state(engine, box) == "running"
     assert engine.request("GET", f"/exec/{exec_id}/json")[0] == 404
     assert engine.docker("exec", "box", "echo", "alive").stdout == "alive\n"
+
+
+def works(engine):
+    """Tell whether the container's program is on the move."""
+    return engine.docker("exec", "box", "echo", "alive", check=None).stdout == "alive\n"
+
+
+@pytest.mark.parametrize(("verb", "point"), [("pause", point) for point in PAUSE]
+                         + [("unpause", point) for point in UNPAUSE])  # fmt: skip
+def test_pause(engine, verb, point):
+    """What the state says is what the processes do."""
+    engine.start(point)
+    box = made(engine)
+    assert engine.request("POST", f"/containers/{box}/start")[0] == 204
+    if verb == "unpause":
+        assert engine.request("POST", f"/containers/{box}/pause")[0] == 204
+    crash(engine, "POST", f"/containers/{box}/{verb}")
+    if state(engine, box) == "paused":
+        assert engine.request("POST", f"/containers/{box}/unpause")[0] == 204
+    assert state(engine, box) == "running"
+    assert works(engine)
+
+
+@pytest.mark.parametrize("point", COMMIT)
+def test_commit(engine, point):
+    """There is no half image, and the container goes on."""
+    engine.start(point)
+    box = made(engine)
+    assert engine.request("POST", f"/containers/{box}/start")[0] == 204
+    engine.docker("exec", "box", "sh", "-c", f"echo {point} > /note")
+    crash(engine, "POST", f"/commit?container={box}&repo=half")
+    assert state(engine, box) == "running"
+    assert works(engine)
+    assert engine.docker("images", "-q", "half").stdout == ""
+    engine.docker("commit", "box", "whole")
+    assert engine.docker("run", "--rm", "whole", "cat", "/note").stdout == f"{point}\n"
+    engine.docker("rmi", "whole")
 
 
 def test_a_killed_supervisor(engine):
