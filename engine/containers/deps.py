@@ -34,6 +34,7 @@ class Containers:
     by_id: dict[str, Container] = field(default_factory=dict)
     by_name: dict[str, str] = field(default_factory=dict)
     execs: dict[str, Exec] = field(default_factory=dict)
+    _unsaved: set[str] = field(default_factory=set)
 
     def find(self, reference: str) -> Container:
         """Return the container that an ID, a name or the beginning of an ID means.
@@ -73,8 +74,15 @@ class Containers:
         return self.runtime.cgroup_of(container.id, parent)
 
     def save(self, container: Container) -> None:
-        """Write a container's document down."""
-        self.table.save(container.id, container.name, container.document)
+        """Write a container's document down, and those that could not be written before.
+
+        Raises: StoreFailed(disk full).
+        """
+        self._unsaved.add(container.id)
+        for container_id in list(self._unsaved):
+            waiting = self.by_id.get(container_id, container)
+            self.table.save(waiting.id, waiting.name, waiting.document)
+            self._unsaved.discard(container_id)
 
     def publish(self, container: Container, action: str, **attributes: str) -> None:
         """Tell what happened to a container."""

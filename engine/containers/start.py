@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -15,7 +16,7 @@ from engine.containers.model import Container, State, Verb
 from engine.containers.mounts import runtime_mount
 from engine.containers.remove import discard_container
 from engine.core import clock
-from engine.core.errors import Conflict, EngineError, StartFailed
+from engine.core.errors import Conflict, EngineError, Internal, StartFailed, StoreFailed
 from engine.kernel.cgroups import Cgroup
 from engine.kernel.mount import Mount
 from engine.networks.model import NetworkRequest, NetworkSetup
@@ -61,7 +62,10 @@ async def _start(deps: Containers, container: Container) -> None:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(deps.networks.release, container.id)
             setup = await _set_up_network(deps, container)
-            spec = await asyncio.to_thread(build_spec, deps, container, setup)
+            try:
+                spec = await asyncio.to_thread(build_spec, deps, container, setup)
+            except OSError as error:
+                raise Internal(f"{error.strerror}: {error.filename}") from error
             attachments = [pending.take() for pending in container.waiting_attachments]
             container.waiting_attachments.clear()
             running = await deps.runtime.start(spec, attachments)
@@ -124,7 +128,6 @@ async def record_exit(deps: Containers, container: Container, status: ExitStatus
     """Write an exit down and tell of it; the container's lock is held."""
     container.running = None
     end_health_checks(container)
-    await deps.networks.release(container.id)
     container.set_state(
         State.EXITED,
         Pid=0,
@@ -132,9 +135,14 @@ async def record_exit(deps: Containers, container: Container, status: ExitStatus
         OOMKilled=status.oom_killed,
         FinishedAt=clock.stamp(status.finished_at),
     )
-    deps.save(container)
-    # Only now: until the exit is written down, the supervisor's own record is all there is of it.
-    await deps.runtime.forget(container.id)
+    try:
+        deps.save(container)
+        await deps.runtime.forget(container.id)
+    except StoreFailed:
+        # A full disk must not keep anybody waiting; the supervisor's own record stays for later.
+        log.exception("the end of %s could not be written down", container.name)
+    with contextlib.suppress(StoreFailed):  # what is still written of it goes with the next start
+        await deps.networks.release(container.id)
     if status.oom_killed:
         deps.publish(container, "oom")
     started = clock.parse(container.document["State"]["StartedAt"])

@@ -77,6 +77,10 @@ class Internal(EngineError):
     """A fault of the engine itself."""
 
 
+class StoreFailed(Internal):
+    """The engine's database cannot be written: most often the disk is full."""
+
+
 class StartFailed(EngineError):
     """A container's or exec's process could not be started.
 

@@ -187,8 +187,8 @@ class Networks:
         self._reservations.release(container_id)
         if ports:
             await asyncio.to_thread(self._withdraw, ports)
-        self._table.delete(container_id)
         self._pool.give_back(IPv4Address(document["address"]))
+        self._table.delete(container_id)
 
     def _withdraw(self, ports: list[PublishedPort]) -> None:
         try:

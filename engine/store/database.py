@@ -8,6 +8,8 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from engine.core.errors import StoreFailed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -54,15 +56,25 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection inside BEGIN IMMEDIATE … COMMIT; roll back on any error."""
+        """Yield the connection inside BEGIN IMMEDIATE … COMMIT; roll back on any error.
+
+        Raises: StoreFailed(disk full, file gone).
+        """
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    # SQLite may have rolled back by itself, as it does when the disk is full.
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.IntegrityError:
+                raise  # a key that exists is its caller's affair
+            except sqlite3.Error as error:
+                raise StoreFailed(f"the engine's database: {error}") from error
 
     def rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """Return every row of a read."""

@@ -457,7 +457,9 @@ class Supervisor:
             "started_at_ns": self._started_ns,
             "finished_at_ns": finished,
         }
-        self._save("exit.json", result)
+        # On a full disk the daemon is still told; only one that starts later could not know.
+        with contextlib.suppress(OSError):
+            self._save("exit.json", result)
         for exec_id in list(self._execs):
             self._broadcast({"event": "exec_exit", "exec": exec_id, "code": 137})
         self._broadcast({"event": "exit", **result})

@@ -126,8 +126,17 @@ class Volumes:
         top = os.lstat(sources[0])
         os.chown(volume.mountpoint, top.st_uid, top.st_gid)
         os.chmod(volume.mountpoint, stat.S_IMODE(top.st_mode))
-        for source in reversed(sources):
-            _copy_tree(source, volume.mountpoint)
+        try:
+            for source in reversed(sources):
+                _copy_tree(source, volume.mountpoint)
+        except BaseException:
+            # Half a copy would be taken for a volume in use: the next start begins anew.
+            for entry in os.scandir(volume.mountpoint):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
+            raise
 
 
 def _inside(layer: str, target: str) -> str | None:
