@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from engine.containers.model import Container
 
-CHUNK = 1024 * 1024
+CHUNK = 256 * 1024  # bytes: what is formatted at once stays in the processor's cache
+PIECES = 4  # chunks for each turn of a thread
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ async def read_logs(
             if start is None:
                 continue
             os.lseek(file, start, os.SEEK_SET)
-            rest = b""
-            while data := await asyncio.to_thread(os.read, file, CHUNK):
-                whole, rest = _whole_lines(rest + data)
-                piece, ended = await asyncio.to_thread(_format, whole, query, terminal)
+            rest, at_end = b"", False
+            while not at_end:
+                piece, rest, at_end, past = await asyncio.to_thread(
+                    _advance, file, rest, query, terminal
+                )
                 if piece:
                     yield piece
-                if ended:
+                if past:
                     return
         if query.follow and files:
             async for piece in _follow(container, path, files, rest, query, terminal):
@@ -65,6 +67,22 @@ async def read_logs(
     finally:
         for file in files:
             os.close(file)
+
+
+def _advance(
+    file: int, rest: bytes, query: LogQuery, terminal: bool
+) -> tuple[bytes, bytes, bool, bool]:
+    """Read on; return (output, unfinished line, whether the file ended, whether `until` passed)."""
+    result: list[bytes] = []
+    for _ in range(PIECES):
+        if not (data := os.read(file, CHUNK)):
+            return b"".join(result), rest, True, False
+        whole, rest = _whole_lines(rest + data)
+        piece, past = _format(whole, query, terminal)
+        result.append(piece)
+        if past:
+            return b"".join(result), rest, False, True
+    return b"".join(result), rest, False, False
 
 
 async def _follow(
