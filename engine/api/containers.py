@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from engine.api.keys import SERVICES, flag, json_response
+from engine.api.shapes import check_create, check_host_config
 from engine.api.streams import (
     MULTIPLEXED,
     RAW,
@@ -90,7 +91,9 @@ async def get_containers(request: web.Request) -> web.Response:
 @routes.post("/containers/create")
 async def post_create(request: web.Request) -> web.Response:
     """Create."""
-    body = adapt_create(version_of(request), await read_json(request))
+    body = await read_json(request)
+    check_create(body)
+    body = adapt_create(version_of(request), body)
     container, warnings = await asyncio.shield(
         create_container(
             _deps(request), request.query.get("name"), body, request.query.get("platform") or ""
@@ -162,7 +165,9 @@ async def post_unpause(request: web.Request) -> web.Response:
 async def post_update(request: web.Request) -> web.Response:
     """Change limits."""
     container = _container(request)
-    warnings = await update_container(_deps(request), container, await read_json(request))
+    body = await read_json(request)
+    check_host_config(body)
+    warnings = await update_container(_deps(request), container, body)
     return json_response({"Warnings": warnings})
 
 
@@ -451,6 +456,8 @@ async def post_commit(request: web.Request) -> web.Response:
     container = deps.find(values.get("container") or "")
     repository, tag = values.get("repo") or "", values.get("tag") or ""
     name = f"{repository}:{tag}" if repository and tag else repository or None
+    given = await read_json(request)
+    check_create(given)
     image = await commit_container(
         deps,
         container,
@@ -459,6 +466,6 @@ async def post_commit(request: web.Request) -> web.Response:
         author=values.get("author") or "",
         pause=flag(request, "pause", default=True),
         changes=values.getall("changes", []),
-        given=await read_json(request),
+        given=given,
     )
     return json_response({"Id": image.id}, status=201)

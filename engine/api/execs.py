@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from engine.api.keys import SERVICES, json_response
+from engine.api.shapes import check_exec
 from engine.api.streams import MULTIPLEXED, RAW, TakenOver, detach_keys, frame, read_json
 from engine.api.versions import version_of
 from engine.containers.execs import create_exec, inspect_exec, start_exec
@@ -20,7 +21,9 @@ async def post_create_exec(request: web.Request) -> web.Response:
     """Create an exec instance."""
     deps = request.app[SERVICES].containers
     container = deps.find(request.match_info["ref"])
-    instance = create_exec(deps, container, await read_json(request))
+    body = await read_json(request)
+    check_exec(body)
+    instance = create_exec(deps, container, body)
     return json_response({"Id": instance.id}, status=201)
 
 
@@ -30,6 +33,7 @@ async def post_start_exec(request: web.Request) -> web.StreamResponse:
     deps = request.app[SERVICES].containers
     instance = deps.find_exec(request.match_info["id"])
     body = await read_json(request)
+    check_exec(body)
     size = body.get("ConsoleSize")
     console = (int(size[0]), int(size[1])) if size and size[0] and size[1] else None
     if body.get("Detach"):
