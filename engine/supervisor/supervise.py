@@ -278,21 +278,24 @@ class Supervisor:
         streams = _Streams(spec)
         if self._spec.id_map:
             streams.give_to(self._spec.id_map[0])
+        # A channel of the helper's own: its child may well be faster than it is.
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         helper = os.fork()
         if helper == 0:
             ours.close()
-            _child(theirs, lambda: self._become_exec(spec, theirs, streams, program))
+            near.close()
+            _child(theirs, lambda: self._become_exec(spec, theirs, far, streams, program))
         theirs.close()
+        far.close()
         streams.close_far()
         try:
-            received = wire.receive(ours)
+            received = wire.receive(near)
+            near.close()
             os.waitpid(helper, 0)
             if received is None:
+                _await_exec(ours, terminal=False)  # raises what stopped the helper
                 raise init.Failure("other", "the process ended before it was started")
-            first, fds_of_helper = received
-            if "error" in first:
-                raise init.Failure(first["kind"], first["error"])
-            pidfd = fds_of_helper[0]
+            pidfd = received[1][0]
             pid = namespaces.pid_of(pidfd)
             try:
                 master = _await_exec(ours, terminal=spec.terminal)
@@ -315,7 +318,12 @@ class Supervisor:
         return {"pid": pid}
 
     def _become_exec(
-        self, spec: ProcessSpec, channel: socket.socket, streams: _Streams, program: bytes | None
+        self,
+        spec: ProcessSpec,
+        channel: socket.socket,
+        far: socket.socket,
+        streams: _Streams,
+        program: bytes | None,
     ) -> None:
         self._cgroup.add(0)
         process.forbid_imports()
@@ -325,7 +333,7 @@ class Supervisor:
         # namespace, so it is handed over by descriptor.
         pid, pidfd = namespaces.clone3(namespaces.CLONE_PARENT)
         if pid:
-            wire.send(channel, {}, (pidfd,))
+            wire.send(far, {}, (pidfd,))
             os._exit(0)
         os.setsid()
         if spec.terminal:
