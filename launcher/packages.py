@@ -27,7 +27,7 @@ TEST = (
     "fonts-dejavu-core",
     "skopeo",
 )
-VIRTUAL_MACHINE = ("busybox-static", "cpio", "kmod", "qemu-system-x86")
+VIRTUAL_MACHINE = ("apparmor", "busybox-static", "cpio", "kmod", "qemu-system-x86")
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from engine.containers import limits
 from engine.containers.mounts import mounts_wanted
 from engine.core.errors import InvalidArgument, Unsupported
+from engine.kernel import apparmor
 from engine.kernel.process import CAPABILITIES
 from engine.networks.model import PortBinding
 
@@ -271,7 +272,7 @@ class Security:
 def security(host: dict[str, Any]) -> Security:
     """Read SecurityOpt. Raises: InvalidArgument · Unsupported(AppArmor is not here)."""
     no_new, profile = False, None if host.get("Privileged") else "default"
-    apparmor = None
+    confined = None if host.get("Privileged") else apparmor.default_profile()
     for option in host.get("SecurityOpt") or ():
         separator = "=" if "=" in option else ":"
         key, _, value = option.partition(separator)
@@ -282,14 +283,14 @@ def security(host: dict[str, Any]) -> Security:
         elif key == "seccomp":
             profile = _seccomp(value)
         elif key == "apparmor":
-            if value != "unconfined" and not os.path.isdir("/sys/module/apparmor"):
+            if value != "unconfined" and not apparmor.is_enabled():
                 raise Unsupported(f"apparmor={value}: this kernel runs without AppArmor")
-            apparmor = None if value == "unconfined" else value
+            confined = None if value == "unconfined" else value
         elif key == "label" and value == "disable":
             continue  # SELinux labels are never set, so there is nothing to switch off
         else:
             raise InvalidArgument(f"invalid --security-opt 2: {option!r}")
-    return Security(no_new, profile, apparmor)
+    return Security(no_new, profile, confined)
 
 
 def _seccomp(value: str) -> str | None:

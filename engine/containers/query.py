@@ -15,6 +15,7 @@ from engine.containers import links, options
 from engine.containers.model import Container, State, Verb
 from engine.core import clock
 from engine.core.errors import InvalidArgument, Unsupported
+from engine.kernel import apparmor
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
@@ -322,7 +323,8 @@ def inspect_container(deps: Containers, container: Container, *, size: bool) -> 
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": options.security(container.host_config).apparmor or "",
+        "AppArmorProfile": options.security(container.host_config).apparmor
+        or ("unconfined" if apparmor.is_enabled() else ""),
         "ExecIDs": [key for key, item in container.execs.items() if item.exit_code is None] or None,
         "HostConfig": {**_HOST_CONFIG, **container.host_config},
         "GraphDriver": {"Name": "overlay2", "Data": deps.snapshots.describe(container.id)},

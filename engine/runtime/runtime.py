@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import Internal, StartFailed
-from engine.kernel import cgroups
+from engine.kernel import apparmor, cgroups
 from engine.kernel.process import held_capabilities
 from engine.runtime.stats import CgroupStats, read_stats
 from engine.supervisor import wire
@@ -321,6 +321,11 @@ class Runtime:
         self.warnings = cgroups.prepare_parent(self._settings.cgroup_parent)
         if "CAP_SYS_RESOURCE" not in held_capabilities():
             self.warnings.append("No CAP_SYS_RESOURCE: limits above the engine's own are cut to it")
+        if apparmor.is_enabled():
+            try:
+                await asyncio.to_thread(apparmor.load_default)
+            except OSError as error:
+                self.warnings.append(f"No AppArmor profile for containers: {error.strerror}")
         await self._spawn()
 
     async def _spawn(self) -> None:

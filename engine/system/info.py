@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.containers.model import State
 from engine.core import clock
+from engine.kernel import apparmor
 from engine.kernel.cgroups import hierarchies
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def info(settings: Settings, containers: Containers, engine_id: str) -> dict[str
         "Isolation": "",
         "InitBinary": "docker-init",
         "SecurityOptions": [
+            *(["name=apparmor"] if apparmor.default_profile() else []),
             "name=seccomp,profile=builtin",
             *(["name=userns"] if settings.id_map else []),
         ],

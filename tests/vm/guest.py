@@ -171,6 +171,30 @@ def figures_are_right(engine: EngineUnderTest) -> None:
 
 
 @check
+def apparmor_confines(engine: EngineUnderTest) -> None:
+    """By the default profile, by none and by one that is not there; an exec is confined alike."""
+    assert "name=apparmor" in engine.request("GET", "/info")[1]["SecurityOptions"]
+    show = "cat /proc/self/attr/current; mount -t tmpfs none /tmp && echo mounted"
+    able = {"CapAdd": ["SYS_ADMIN"]}
+    text = output(engine, "sh", "-c", show, **able)
+    assert "hythe-default (enforce)" in text, text
+    assert "mounted" not in text and "ermission denied" in text, text
+    for words in ({**able, "SecurityOpt": ["apparmor=unconfined"]}, {"Privileged": True}):
+        text = output(engine, "sh", "-c", show, **words)
+        assert text.split() == ["unconfined", "mounted"], text
+    box = start(engine, "sleep", "1000", SecurityOpt=["no-new-privileges"])
+    pid = engine.request("GET", f"/containers/{box}/json")[1]["State"]["Pid"]
+    profile = Path(f"/proc/{pid}/attr/current").read_text().strip()
+    assert profile == "hythe-default (enforce)", profile
+    assert engine.request("GET", f"/containers/{box}/json")[1]["AppArmorProfile"] == "hythe-default"
+    assert engine.request("POST", f"/containers/{box}/stop?t=1")[0] == 204
+    missing = create(engine, "true", SecurityOpt=["apparmor=nobody-wrote-this"])
+    status, answer = engine.request("POST", f"/containers/{missing}/start")
+    assert status >= 400, answer
+    assert "apparmor failed to apply profile nobody-wrote-this" in answer["message"], answer
+
+
+@check
 def a_container_sees_its_own_root(engine: EngineUnderTest) -> None:
     """Its group is the top of the tree, and it may not write there."""
     show = "cat /proc/self/cgroup; ls /sys/fs/cgroup/pids.max; mkdir /sys/fs/cgroup/x || echo no"

@@ -22,6 +22,7 @@ MODULES = (
     "nft_compat nf_conntrack loop"
 ).split()
 ENTRIES = ("engine.daemon", "engine.supervisor.supervise", "engine.runtime.tree")
+PROGRAMS = ("/sbin/apparmor_parser",)
 LIBRARIES = ("libseccomp.so.2", "libnftables.so.1")
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /new
@@ -42,6 +43,7 @@ mkdir -p /dev/pts /dev/shm /run/lock
 mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t securityfs securityfs /sys/kernel/security
 ln -sf /proc/self/fd /dev/fd
 for name in {modules}; do modprobe $name || echo "no module $name"; done
 ip link set lo up
@@ -84,6 +86,7 @@ def build(target: Path) -> Path:
     python = Path(os.path.realpath(sys.executable))
     binaries = [_copy(python, root), *_add_python(root)]
     binaries += [_copy(_library(name), root) for name in LIBRARIES]
+    binaries += [_copy(Path(name), root) for name in PROGRAMS]
     for library in sorted(_needed(binaries)):
         _copy(Path(library), root)
     _add_engine(root, target)
