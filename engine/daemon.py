@@ -7,7 +7,6 @@ import fcntl
 import grp
 import logging
 import os
-import shutil
 import signal
 import stat
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from engine.containers.sampler import Sampler
 from engine.containers.start import adopt_containers, settle
 from engine.core.errors import Conflict
 from engine.core.events import EventBus
+from engine.core.trees import discard_tree
 from engine.images.images import Images
 from engine.networks.networks import Networks
 from engine.runtime.runtime import Runtime
@@ -99,8 +99,8 @@ def _build(settings: Settings, database: Database) -> Services:
     snapshots = Snapshots(settings, database)
     images = Images(settings, database, events, snapshots)
     networks = Networks(settings, database)
-    volumes = Volumes(settings, database, events)
     runtime = Runtime(settings, [DEFAULT_CAPABILITIES])
+    volumes = Volumes(settings, database, events, runtime.scratch)
     containers = Containers(
         settings, events, ContainerTable(database), images, snapshots, networks, volumes, runtime
     )
@@ -134,6 +134,12 @@ async def _open(settings: Settings, services: Services) -> None:
     await asyncio.to_thread(containers.snapshots.open, set(containers.by_id))
     running = await adopt_containers(containers)
     await services.networks.open(running.__contains__)
+    used: dict[str, set[str]] = {}
+    for container_id in running:
+        for plan in containers.by_id[container_id].document["Plan"]:
+            if plan["Type"] == "volume":
+                used.setdefault(plan["Name"], set()).add(container_id)
+    await asyncio.to_thread(services.volumes.open, used)
     await settle(containers)
     services.runtime.sweep(containers.by_id)
     _sweep_directories(settings, containers)
@@ -143,7 +149,7 @@ def _sweep_directories(settings: Settings, containers: Containers) -> None:
     """Remove the directories of containers that a crash left half-created or half-removed."""
     for directory in (settings.state / "containers").iterdir():
         if directory.name not in containers.by_id:
-            shutil.rmtree(directory, ignore_errors=True)
+            discard_tree(directory)
     for container in containers.by_id.values():
         if container.state is State.CREATED:
             (settings.state / "containers" / container.id).mkdir(exist_ok=True)

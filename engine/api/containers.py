@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from engine.api.keys import SERVICES, flag, json_response
-from engine.api.shapes import check_create, check_host_config
+from engine.api.shapes import check_create, check_host_config, check_size
 from engine.api.streams import (
     MULTIPLEXED,
     RAW,
@@ -46,6 +46,7 @@ from engine.containers.stop import (
 from engine.containers.update import update_container
 from engine.core.clock import parse_since_ns, stamp_ns
 from engine.core.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from engine.runtime.files import Tree
 from engine.runtime.runtime import Attachment
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ async def post_resize(request: web.Request) -> web.Response:
     rows, columns = _number(request, "h"), _number(request, "w")
     if rows is None or columns is None:
         raise InvalidArgument("h and w must be numbers")
+    check_size(rows, columns)
     if container.running:
         await container.running.resize(rows, columns)
         _deps(request).publish(container, "resize", height=str(rows), width=str(columns))
@@ -242,7 +244,7 @@ async def post_wait(request: web.Request) -> web.StreamResponse:
         container.next_exit.clear()
     stream = JsonStream(request)
     await stream.start()
-    if condition != "not-running" or container.is_running:
+    if condition != "not-running" or container.document["State"]["Running"]:
         await events[condition].wait()
     state = container.document["State"]
     await stream.send({"StatusCode": state["ExitCode"]})
@@ -385,7 +387,7 @@ async def get_all_stats(request: web.Request) -> web.Response:
 @routes.get("/containers/{ref}/changes")
 async def get_changes(request: web.Request) -> web.Response:
     """Tell what differs from the image."""
-    rows = await asyncio.to_thread(archive.changed, _deps(request), _container(request))
+    rows = await archive.changed(_deps(request), _container(request))
     return json_response(rows or None)
 
 
@@ -438,7 +440,7 @@ def _path_stat(found: dict[str, Any]) -> dict[str, str]:
 
 
 async def _send_tar(
-    request: web.Request, tree: archive.Tree, headers: dict[str, str]
+    request: web.Request, tree: Tree, headers: dict[str, str]
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/x-tar", **headers})
     await response.prepare(request)

@@ -7,10 +7,11 @@ import asyncio
 from aiohttp import web
 
 from engine.api.keys import SERVICES, json_response
-from engine.api.shapes import check_exec
+from engine.api.shapes import check_exec, check_size
 from engine.api.streams import MULTIPLEXED, RAW, TakenOver, detach_keys, frame, read_json
 from engine.api.versions import version_of
 from engine.containers.execs import create_exec, inspect_exec, start_exec
+from engine.containers.model import Verb
 from engine.core.errors import Conflict, EngineError, InvalidArgument
 
 routes = web.RouteTableDef()
@@ -41,6 +42,7 @@ async def post_start_exec(request: web.Request) -> web.StreamResponse:
         return web.Response(status=200)
     if instance.started:
         raise Conflict(f"Error: Exec command {instance.id} has already run")
+    instance.container.require(Verb.EXEC)
     config = instance.config
     terminal = bool(config.get("Tty"))
     keys = detach_keys(config.get("DetachKeys"))
@@ -72,8 +74,9 @@ async def post_resize_exec(request: web.Request) -> web.Response:
         rows, columns = int(request.query["h"]), int(request.query["w"])
     except (KeyError, ValueError):
         raise InvalidArgument("h and w must be numbers") from None
-    if instance.running is None:
-        raise InvalidArgument(f"exec {instance.id} is not running")
+    check_size(rows, columns)
+    if instance.running is None or instance.exit_code is not None:
+        raise Conflict(f"exec {instance.id} is not running")
     await instance.running.resize(rows, columns)
     return web.Response(status=200)
 

@@ -92,8 +92,7 @@ def check_create(body: dict[str, Any]) -> None:
     check_host_config(body.get("HostConfig") or {})
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     for name, endpoint in endpoints.items():
-        _check_one(endpoint, dict, f"EndpointsConfig.{name}")
-        _check_one((endpoint or {}).get("IPAMConfig"), dict, f"EndpointsConfig.{name}.IPAMConfig")
+        check_endpoint(endpoint, f"EndpointsConfig.{name}")
 
 
 def check_host_config(host: dict[str, Any]) -> None:
@@ -104,6 +103,60 @@ def check_host_config(host: dict[str, Any]) -> None:
     for mount in host.get("Mounts") or ():
         for name in ("BindOptions", "VolumeOptions", "TmpfsOptions", "ImageOptions"):
             _check_one(mount.get(name), dict, f"Mounts.{name}")
+
+
+_ENDPOINT: dict[str, type] = {
+    **_fields(str, "MacAddress NetworkID EndpointID Gateway IPAddress IPv6Gateway"),
+    **_fields(int, "GwPriority IPPrefixLen"),
+    **_fields(list, "Links Aliases"),
+    **_fields(dict, "IPAMConfig DriverOpts"),
+}
+_NETWORK: dict[str, type] = {
+    **_fields(str, "Name Driver Scope"),
+    **_fields(bool, "CheckDuplicate Internal Attachable Ingress ConfigOnly EnableIPv4 EnableIPv6"),
+    **_fields(dict, "ConfigFrom IPAM Options Labels"),
+}
+_IPAM_CONFIG: dict[str, type] = {
+    **_fields(str, "Subnet IPRange Gateway"),
+    **_fields(dict, "AuxiliaryAddresses"),
+}
+
+
+def check_endpoint(endpoint: Any, where: str) -> None:
+    """Judge the types of an EndpointSettings. Raises: InvalidArgument."""
+    _check_one(endpoint, dict, where)
+    if not endpoint:
+        return
+    _check(endpoint, _ENDPOINT, f"{where}.")
+    for name in ("Links", "Aliases", "DriverOpts"):
+        _check_members(endpoint.get(name), str, f"{where}.{name}")
+    addresses = endpoint.get("IPAMConfig") or {}
+    _check(addresses, _fields(str, "IPv4Address IPv6Address"), f"{where}.IPAMConfig.")
+    _check_one(addresses.get("LinkLocalIPs"), list, f"{where}.IPAMConfig.LinkLocalIPs")
+    _check_members(addresses.get("LinkLocalIPs"), str, f"{where}.IPAMConfig.LinkLocalIPs")
+
+
+def check_network(body: dict[str, Any]) -> None:
+    """Judge the types of a network's create request. Raises: InvalidArgument."""
+    _check(body, _NETWORK, "")
+    for name in ("Options", "Labels"):
+        _check_members(body.get(name), str, name)
+    _check((body.get("ConfigFrom") or {}), {"Network": str}, "ConfigFrom.")
+    ipam = body.get("IPAM") or {}
+    _check(ipam, {"Driver": str, "Options": dict, "Config": list}, "IPAM.")
+    _check_members(ipam.get("Options"), str, "IPAM.Options")
+    _check_members(ipam.get("Config"), dict, "IPAM.Config")
+    for config in ipam.get("Config") or ():
+        _check(config, _IPAM_CONFIG, "IPAM.Config.")
+        _check_members(config.get("AuxiliaryAddresses"), str, "IPAM.Config.AuxiliaryAddresses")
+
+
+def check_volume(body: dict[str, Any]) -> None:
+    """Judge the types of a volume's create request. Raises: InvalidArgument."""
+    fields = {**_fields(str, "Name Driver"), **_fields(dict, "DriverOpts Labels ClusterVolumeSpec")}
+    _check(body, fields, "")
+    for name in ("DriverOpts", "Labels"):
+        _check_members(body.get(name), str, name)
 
 
 def check_exec(body: dict[str, Any]) -> None:
@@ -144,3 +197,9 @@ def _check_members(value: Any, kind: type, name: str) -> None:
             continue
         if not isinstance(item, kind):
             raise InvalidArgument(f"invalid JSON: each of {name} must be {_WORDS[kind]}")
+
+
+def check_size(rows: int, columns: int) -> None:
+    """Refuse what a terminal cannot be. Raises: InvalidArgument."""
+    if not (0 <= rows <= 0xFFFF and 0 <= columns <= 0xFFFF):
+        raise InvalidArgument(f"invalid terminal size: {rows} rows, {columns} columns")

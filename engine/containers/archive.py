@@ -3,93 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.containers.model import State
-from engine.containers.start import user_mounts
-from engine.core.errors import (
-    Conflict,
-    EngineError,
-    Forbidden,
-    Internal,
-    InvalidArgument,
-    NotFound,
-)
-from engine.snapshots.diff import changes
+from engine.containers.start import release_volumes, user_mounts
+from engine.core.errors import Conflict
+from engine.runtime.files import Tree, run_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from engine.containers.deps import Containers
     from engine.containers.model import Container
-
-PIECE = 1 << 18
-
-
-class Tree:
-    """A helper process at work on a container's tree."""
-
-    def __init__(self, process: asyncio.subprocess.Process, container: Container) -> None:
-        self._process = process
-        self._container = container
-
-    @property
-    def _output(self) -> asyncio.StreamReader:
-        if self._process.stdout is None:
-            raise Internal("the helper has no output")
-        return self._process.stdout
-
-    async def answer(self) -> dict[str, Any]:
-        """Return the helper's first line. Raises: NotFound · InvalidArgument · Forbidden."""
-        line = await self._output.readline()
-        try:
-            answer: dict[str, Any] = json.loads(line)
-        except ValueError:
-            raise Internal("reading the container's files failed") from None
-        if "error" in answer:
-            raise self._error(answer)
-        return answer
-
-    def _error(self, answer: dict[str, Any]) -> EngineError:
-        text = str(answer["error"])
-        match answer["kind"]:
-            case "not_found":
-                return NotFound(
-                    f"Could not find the file {text} in container {self._container.name}"
-                )
-            case "invalid":
-                return InvalidArgument(text)
-            case "forbidden":
-                return Forbidden(text)
-            case _:
-                return Internal(text)
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the tar stream. Raises: Internal(it was cut off)."""
-        while data := await self._output.read(PIECE):
-            yield data
-        if await self._process.wait() != 0:
-            raise Internal("the archive could not be read to its end")
-
-    async def feed(self, source: AsyncIterator[bytes]) -> None:
-        """Send a tar stream in and wait until it is unpacked."""
-        target = self._process.stdin
-        if target is None:
-            raise Internal("the helper has no input")
-        try:
-            async for data in source:
-                target.write(data)
-                await target.drain()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has refused already, and says why
-        finally:
-            target.close()
-        await self.answer()
 
 
 @asynccontextmanager
@@ -111,20 +39,12 @@ async def _tree(
         "scratch": str(deps.runtime.scratch),
         **more,
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "engine.runtime.tree",
-        json.dumps(request),
-        stdin=asyncio.subprocess.PIPE if operation == "put" else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-    )
     try:
-        yield Tree(process, container)
+        async with run_tree(request, f"container {container.name}") as tree:
+            yield tree
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        if user and not container.running:
+            await asyncio.to_thread(release_volumes, deps, container)
 
 
 @asynccontextmanager
@@ -198,7 +118,9 @@ async def layer(deps: Containers, container: Container) -> AsyncIterator[Tree]:
         yield tree
 
 
-def changed(deps: Containers, container: Container) -> list[dict[str, Any]]:
+async def changed(deps: Containers, container: Container) -> list[dict[str, Any]]:
     """Return the rows of `docker diff`."""
-    found = changes(deps.snapshots.layers(container.id))
-    return [{"Path": item.path, "Kind": int(item.kind)} for item in found]
+    async with _tree(deps, container, "changes") as tree:
+        await tree.answer()
+        rows: list[dict[str, Any]] = await tree.rest()
+        return rows

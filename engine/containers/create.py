@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from engine.core import clock
 from engine.core.errors import Conflict, InvalidArgument, NotFound
 from engine.core.ids import NAME, new_id, new_name
 from engine.core.oci_platform import OciPlatform
+from engine.core.trees import discard_tree
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
@@ -74,7 +74,7 @@ async def _create(
         undo.callback(deps.snapshots.remove, container_id)
         deps.snapshots.prepare(container_id, image.chain_id)
         directory = deps.settings.state / "containers" / container_id
-        undo.callback(shutil.rmtree, directory, ignore_errors=True)
+        undo.callback(discard_tree, directory)
         directory.mkdir(parents=True, mode=0o710)
         plan = await asyncio.to_thread(plan_mounts, deps, config, host)
         logs = options.log_options(host).kind
@@ -123,8 +123,11 @@ def _with_defaults(host: dict[str, Any]) -> dict[str, Any]:
     host["LogConfig"]["Type"] = host["LogConfig"]["Type"] or "json-file"
     host["IpcMode"] = host.get("IpcMode") or "private"
     host["CgroupnsMode"] = host.get("CgroupnsMode") or "private"
-    host["RestartPolicy"] = host.get("RestartPolicy") or {"Name": "no", "MaximumRetryCount": 0}
-    host["RestartPolicy"]["Name"] = host["RestartPolicy"].get("Name") or "no"
+    policy = host.get("RestartPolicy") or {}
+    host["RestartPolicy"] = {
+        "Name": policy.get("Name") or "no",
+        "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
+    }
     # As much swap again as memory, when nothing is said; told, since `update` compares with it.
     host["MemorySwap"] = host.get("MemorySwap") or 2 * (host.get("Memory") or 0)
     host["Runtime"] = host.get("Runtime") or "hythe"
@@ -140,8 +143,7 @@ def _inherit(config: dict[str, Any], image: Image) -> None:
     base = image.config.get("config") or {}
     # A new entrypoint makes the image's command meaningless, so it is not inherited then.
     health, inherited_health = config.get("Healthcheck"), base.get("Healthcheck")
-    if health and not health.get("Test") and inherited_health:
-        # Only timings were given: the image's own test runs by them.
+    if health and inherited_health:
         given = {key: value for key, value in health.items() if value}
         config["Healthcheck"] = {**inherited_health, **given}
     if not config.get("Entrypoint"):

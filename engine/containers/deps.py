@@ -44,8 +44,9 @@ class Containers:
         reference = reference.removeprefix("/")
         if container := self.by_id.get(reference):
             return container
-        if container_id := self.by_name.get(reference):
-            return self.by_id[container_id]
+        # A name is taken before its container is there and given back after it is gone.
+        if found := self.by_id.get(self.by_name.get(reference, "")):
+            return found
         if reference:
             matches = [item for key, item in self.by_id.items() if key.startswith(reference)]
             if len(matches) == 1:

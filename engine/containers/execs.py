@@ -96,11 +96,11 @@ def process_spec(
     names = {item.split("=", 1)[0] for item in config.get("Env") or ()}
     env = [item for item in container.config["Env"] if item.split("=", 1)[0] not in names]
     env.insert(0, f"HOSTNAME={container.config['Hostname']}")
-    if terminal:
+    if terminal and not any(item.startswith("TERM=") for item in env):
         env.append("TERM=xterm")
     return ProcessSpec(
         args=tuple(config["Cmd"]),
-        env=(*env, *(config.get("Env") or ())),
+        env=(*env, *(item for item in config.get("Env") or () if "=" in item)),
         cwd=config.get("WorkingDir") or container.config.get("WorkingDir") or "/",
         user=config.get("User") or container.config.get("User") or "",
         group_add=tuple(host.get("GroupAdd") or ()),

@@ -189,7 +189,7 @@ def resources(host: dict[str, Any]) -> ResourceSpec:
         cpu_rt_period=_number(host, "CpuRealtimePeriod") or None,
         cpuset_cpus=host.get("CpusetCpus") or None,
         cpuset_mems=host.get("CpusetMems") or None,
-        pids=DEFAULT_PIDS if not pids else int(pids),
+        pids=int(pids) if pids else DEFAULT_PIDS,  # the CLI says 0 for "not asked for"
         blkio_weight=weight or None,
         blkio_weights=tuple(
             (_block_device(item), int(item["Weight"]))

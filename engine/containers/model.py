@@ -45,13 +45,13 @@ class Verb(StrEnum):
 _RUNS = frozenset({State.RUNNING, State.PAUSED})
 # The one table of what is possible in which state.
 ALLOWED: dict[Verb, frozenset[State]] = {
-    Verb.START: frozenset({State.CREATED, State.EXITED, State.RESTARTING, State.DEAD}),
+    Verb.START: frozenset({State.CREATED, State.EXITED, State.DEAD}),
     Verb.STOP: _RUNS | {State.RESTARTING},
     Verb.KILL: _RUNS,
     Verb.PAUSE: frozenset({State.RUNNING}),
     Verb.UNPAUSE: frozenset({State.PAUSED}),
     Verb.EXEC: frozenset({State.RUNNING}),
-    Verb.REMOVE: frozenset({State.CREATED, State.EXITED, State.DEAD, State.RESTARTING}),
+    Verb.REMOVE: frozenset({State.CREATED, State.EXITED, State.DEAD}),
     Verb.RESIZE: _RUNS,
     Verb.ATTACH: frozenset({State.CREATED, State.RUNNING, State.EXITED}),
 }
@@ -84,7 +84,7 @@ def _refusal(verb: Verb, state: State, container_id: str) -> Exception:
         return Conflict(f"container {container_id} is paused, unpause the container before exec")
     if verb is Verb.ATTACH and state is State.PAUSED:
         return Conflict(f"container {container_id} is paused, unpause the container before attach")
-    if verb is Verb.ATTACH and state is State.RESTARTING:
+    if verb in (Verb.ATTACH, Verb.EXEC) and state is State.RESTARTING:
         return Conflict(
             f"container {container_id} is restarting, wait until the container is running"
         )
@@ -169,7 +169,8 @@ class Container:
         values = self.document["State"]
         values.update(fields)
         values["Status"] = state.value
-        values["Running"] = state in _RUNS
+        # Between two runs a container counts as running, as it does for the Docker Engine.
+        values["Running"] = state in _RUNS or state is State.RESTARTING
         values["Paused"] = state is State.PAUSED
         values["Restarting"] = state is State.RESTARTING
         values["Dead"] = state is State.DEAD

@@ -12,9 +12,10 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.core.errors import InvalidArgument, NotFound, Unsupported
+from engine.core.errors import InvalidArgument
 from engine.core.ids import new_id
 from engine.kernel.mount import Mount
+from engine.volumes.model import check_driver, check_options
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
@@ -54,8 +55,8 @@ def mounts_wanted(config: dict[str, Any], host: dict[str, Any]) -> list[dict[str
     ]
     found.extend(_plan("volume", "", path, False, []) | {"Declared": True} for path in declared)
     for item in found:
-        if item["Type"] == "volume" and driver != "local":
-            raise NotFound(f'error looking up volume plugin {driver}: plugin "{driver}" not found')
+        if item["Type"] == "volume":
+            check_driver(driver)
         if not item["Target"].startswith("/"):
             raise InvalidArgument(
                 f'invalid mount config for type "{item["Type"]}": invalid mount '
@@ -63,6 +64,8 @@ def mounts_wanted(config: dict[str, Any], host: dict[str, Any]) -> list[dict[str
             )
         if os.path.normpath(item["Target"]) == "/":
             raise InvalidArgument("invalid specification: destination can't be '/'")
+        # An image's own words may say anything: no ".." is left to be followed later.
+        item["Target"] = "/" + os.path.normpath(item["Target"]).lstrip("/")
     return found
 
 
@@ -168,11 +171,9 @@ def _read_volume_options(plan: dict[str, Any], options: dict[str, Any]) -> None:
     if plan["Source"] and not _VOLUME_NAME.fullmatch(plan["Source"]):
         raise _refuse("volume", f"invalid volume name: '{plan['Source']}'")
     driver = options.get("DriverConfig") or {}
-    if driver.get("Name") not in (None, "", "local"):
-        name = driver["Name"]
-        raise NotFound(f'error looking up volume plugin {name}: plugin "{name}" not found')
-    if driver.get("Options"):
-        raise Unsupported("options of the local volume driver are not supported by this engine yet")
+    check_driver(driver.get("Name") or "")
+    plan["DriverOptions"] = dict(driver.get("Options") or {})
+    check_options(plan["Source"], plan["DriverOptions"])
     plan["Labels"] = dict(options.get("Labels") or {})
     plan["Copy"] = not options.get("NoCopy")
     plan["Subpath"] = _subpath("volume", options.get("Subpath") or "")
@@ -238,7 +239,10 @@ def _make(deps: Containers, plan: dict[str, Any]) -> None:
     source = plan["Source"]
     if plan["Type"] == "volume":
         labels = plan.pop("Labels", None)
-        volume = deps.volumes.ensure(plan["Name"], labels, anonymous=plan["Anonymous"])
+        options = plan.pop("DriverOptions", None)
+        volume = deps.volumes.ensure(
+            plan["Name"], labels, options=options, anonymous=plan["Anonymous"]
+        )
         plan["Source"] = volume.mountpoint
     elif plan["Type"] == "image":
         plan["Name"] = deps.images.get(source).id

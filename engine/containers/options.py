@@ -310,6 +310,8 @@ def restart_policy(host: dict[str, Any]) -> tuple[str, int]:
     name, count = policy.get("Name") or "no", int(policy.get("MaximumRetryCount") or 0)
     if name not in ("no", "always", "on-failure", "unless-stopped"):
         raise InvalidArgument(f"invalid restart policy: unknown policy '{name}'")
+    if count < 0:
+        raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
     if count and name != "on-failure":
         raise InvalidArgument(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from engine.containers import links, options
 from engine.containers.model import Container, State, Verb
 from engine.core import clock
-from engine.core.errors import InvalidArgument, Unsupported
+from engine.core.errors import InvalidArgument, NotFound, Unsupported
+from engine.core.labels import has_label
 from engine.kernel import apparmor
 
 if TYPE_CHECKING:
@@ -63,16 +64,17 @@ def list_containers(
     unknown = set(filters) - _FILTERS
     if unknown:
         raise InvalidArgument(f"invalid filter '{min(unknown)}'")
+    _check_values(filters)
     found = sorted(
         deps.by_id.values(), key=lambda item: str(item.document["Created"]), reverse=True
     )
     if filters:
         found = [item for item in found if _matches(deps, item, filters)]
-    shows_all = everything or limit > 0 or filters.keys() & {"status", "exited"}
+    shows_all = everything or limit > 0 or "status" in filters
     if not shows_all:
         found = [item for item in found if item.is_running or item.state is State.RESTARTING]
     aliases = links.aliases(deps)
-    return [_row(item, aliases) for item in (found[:limit] if limit > 0 else found)]
+    return [_row(deps, item, aliases) for item in (found[:limit] if limit > 0 else found)]
 
 
 def prunable(deps: Containers, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -94,11 +96,11 @@ def prunable(deps: Containers, filters: dict[str, list[str]]) -> list[dict[str, 
         if (
             container.state in (State.CREATED, State.EXITED, State.DEAD)
             and (newest is None or created < newest)
-            and all(_has_label(labels, value) for value in filters.get("label", ()))
-            and not any(_has_label(labels, value) for value in filters.get("label!", ()))
+            and all(has_label(labels, value) for value in filters.get("label", ()))
+            and not any(has_label(labels, value) for value in filters.get("label!", ()))
         ):
             found.append(container)
-    return [_row(item, {}) for item in found]
+    return [_row(deps, item, {}) for item in found]
 
 
 def add_sizes(deps: Containers, rows: list[dict[str, Any]]) -> None:
@@ -112,18 +114,30 @@ def _sizes(deps: Containers, container_id: str, image_id: str) -> dict[str, int]
     return {"SizeRw": written, "SizeRootFs": written + deps.images.size_of(image_id)}
 
 
-def _row(container: Container, aliases: dict[str, list[str]]) -> dict[str, Any]:
+def _image_name(deps: Containers, container: Container) -> str:
+    """Return the image as the client named it, or its ID once the name means another."""
+    name, image_id = str(container.config["Image"]), str(container.document["Image"])
+    try:
+        return name if deps.images.get(name).id == image_id else image_id
+    except (NotFound, InvalidArgument):
+        return image_id
+
+
+def _row(deps: Containers, container: Container, aliases: dict[str, list[str]]) -> dict[str, Any]:
     document = container.document
+    settings = document["NetworkSettings"] if container.is_running else _unplugged(document)
     config, host = container.config, container.host_config
     created = clock.parse(document["Created"])
     return {
         "Id": container.id,
         "Names": [f"/{container.name}", *aliases.get(container.name, ())],
-        "Image": config["Image"],
+        "Image": _image_name(deps, container),
         "ImageID": document["Image"],
-        "Command": " ".join([document["Path"], *document["Args"]]),
+        "Command": " ".join(
+            [document["Path"], *(f"'{word}'" if " " in word else word for word in document["Args"])]
+        ),
         "Created": int(created.timestamp()),
-        "Ports": _ports(document["NetworkSettings"]) if container.is_running else [],
+        "Ports": _ports(settings),
         "Labels": config.get("Labels") or {},
         "State": container.state.value,
         "Status": status_text(container),
@@ -131,7 +145,7 @@ def _row(container: Container, aliases: dict[str, list[str]]) -> dict[str, Any]:
             "NetworkMode": host["NetworkMode"],
             **({"Annotations": host["Annotations"]} if host.get("Annotations") else {}),
         },
-        "NetworkSettings": {"Networks": document["NetworkSettings"].get("Networks") or {}},
+        "NetworkSettings": {"Networks": settings.get("Networks") or {}},
         "Mounts": document["Mounts"],
     }
 
@@ -158,17 +172,10 @@ def _matches(deps: Containers, container: Container, filters: dict[str, list[str
             case "id":
                 hit = any(container.id.startswith(value) for value in values)
             case "name":
-                name = container.name
-                hit = any(
-                    re.search(value.removeprefix("/"), name) or re.search(value, f"/{name}")
-                    for value in values
-                )
+                hit = any(_is_named(container.name, value) for value in values)
             case "label":
-                hit = all(_has_label(labels, value) for value in values)
+                hit = all(has_label(labels, value) for value in values)
             case "status":
-                for value in values:
-                    if value not in set(State):
-                        raise InvalidArgument(f"invalid filter 'status={value}'")
                 hit = container.state.value in values
             case "exited":
                 ended = container.state is State.EXITED
@@ -190,7 +197,7 @@ def _matches(deps: Containers, container: Container, filters: dict[str, list[str
                 )
             case "volume":
                 hit = any(
-                    value in (mount.get("Name"), mount["Destination"])
+                    value in (mount.get("Name") or mount["Source"], mount["Destination"])
                     for mount in container.document["Mounts"]
                     for value in values
                 )
@@ -205,6 +212,25 @@ def _matches(deps: Containers, container: Container, filters: dict[str, list[str
         if not hit:
             return False
     return True
+
+
+def _check_values(filters: dict[str, list[str]]) -> None:
+    for value in filters.get("status", ()):
+        if value not in set(State):
+            raise InvalidArgument(f"invalid filter 'status={value}'")
+    for value in filters.get("exited", ()):
+        if not re.fullmatch(r"-?\d+", value):
+            raise InvalidArgument(f"invalid filter 'exited={value}': invalid syntax")
+
+
+def _is_named(name: str, value: str) -> bool:
+    """Tell whether a name, with or without its slash, is or contains what a filter says."""
+    if value in (name, f"/{name}"):
+        return True
+    try:
+        return bool(re.search(value.removeprefix("/"), name) or re.search(value, f"/{name}"))
+    except re.error:
+        return False  # a glob, most often: it names nothing
 
 
 def _ports_meant(values: list[str]) -> set[str]:
@@ -229,11 +255,6 @@ def _ports_of(container: Container, kind: str) -> set[str]:
         for name, bindings in ports.items()
         for item in bindings or ()
     }
-
-
-def _has_label(labels: dict[str, str], wanted: str) -> bool:
-    key, separator, value = wanted.partition("=")
-    return key in labels and (not separator or labels[key] == value)
 
 
 def _descends(deps: Containers, container: Container, reference: str) -> bool:
@@ -339,7 +360,7 @@ def _unplugged(document: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a container that holds no address now."""
     settings = dict(document["NetworkSettings"])
     blank = {"IPAddress": "", "Gateway": "", "MacAddress": "", "EndpointID": "", "IPPrefixLen": 0}
-    settings |= {**blank, "Ports": {}}
+    settings |= {**blank, "Ports": {}, "SandboxID": "", "SandboxKey": ""}
     settings["Networks"] = {
         name: {**network, **blank} for name, network in (settings.get("Networks") or {}).items()
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import signal
 from typing import TYPE_CHECKING
 
 from engine.containers.model import Container, State, Verb
+from engine.containers.signals import end_container
 from engine.core.errors import Conflict
+from engine.core.trees import discard_tree
 
 if TYPE_CHECKING:
     from engine.containers.deps import Containers
@@ -18,21 +18,14 @@ async def remove_container(
     deps: Containers, container: Container, *, force: bool, volumes: bool
 ) -> None:
     """Remove a container. Raises: Conflict(it runs and `force` is not set)."""
-    if container.is_running:
+    if container.document["State"]["Running"]:
         if not force:
             advice = "unpause and stop" if container.state is State.PAUSED else "stop"
             raise Conflict(
                 f'cannot remove container "{container.name}": container is '
                 f"{container.state.value}: {advice} the container before removing or force remove"
             )
-        container.stopped_by_hand = True
-        if container.running:
-            running = container.running
-            await running.kill(signal.SIGKILL)
-            if container.state is State.PAUSED:
-                await running.unpause()
-            await running.wait()
-        await container.exited.wait()
+        await end_container(deps, container)
     async with container.lock:
         if container.id not in deps.by_id:
             return  # --rm was faster
@@ -54,7 +47,7 @@ async def discard_container(
     deps.snapshots.remove(container.id)
     await deps.runtime.forget(container.id)
     directory = deps.settings.state / "containers" / container.id
-    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+    await asyncio.to_thread(discard_tree, directory)
     for plan in container.document["Plan"]:
         if volumes and plan.get("Anonymous"):
             await asyncio.to_thread(deps.volumes.remove_unused, plan["Name"])

@@ -61,6 +61,7 @@ async def _start(deps: Containers, container: Container) -> None:
     try:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(deps.networks.release, container.id)
+            undo.callback(release_volumes, deps, container)
             setup = await _set_up_network(deps, container)
             try:
                 spec = await asyncio.to_thread(build_spec, deps, container, setup)
@@ -86,9 +87,30 @@ async def _start(deps: Containers, container: Container) -> None:
     container.document["NetworkSettings"] = setup.settings
     _is_running(container, running)
     deps.save(container)
+    for plan in _volume_plans(container):
+        deps.events.publish(
+            "volume",
+            "mount",
+            plan["Name"],
+            container=container.id,
+            destination=plan["Target"],
+            driver="local",
+            propagation="",
+            **{"read/write": str(not plan["ReadOnly"]).lower()},
+        )
     deps.publish(container, "start")
     in_background(_watch(deps, container, running))
     begin_health_checks(deps, container)
+
+
+def _volume_plans(container: Container) -> list[dict[str, Any]]:
+    return [plan for plan in container.document["Plan"] if plan["Type"] == "volume"]
+
+
+def release_volumes(deps: Containers, container: Container) -> None:
+    """Let go of what is mounted for a container's volumes."""
+    for plan in _volume_plans(container):
+        deps.volumes.unmount(plan["Name"], container.id)
 
 
 def _is_running(container: Container, running: RunningContainer) -> None:
@@ -143,6 +165,10 @@ async def record_exit(deps: Containers, container: Container, status: ExitStatus
         log.exception("the end of %s could not be written down", container.name)
     with contextlib.suppress(StoreFailed):  # what is still written of it goes with the next start
         await deps.networks.release(container.id)
+    await asyncio.to_thread(release_volumes, deps, container)
+    for plan in _volume_plans(container):
+        attributes = {"container": container.id, "driver": "local"}
+        deps.events.publish("volume", "unmount", plan["Name"], **attributes)
     if status.oom_killed:
         deps.publish(container, "oom")
     started = clock.parse(container.document["State"]["StartedAt"])
@@ -293,6 +319,8 @@ def user_mounts(deps: Containers, container: Container) -> list[Mount]:
     """
     mounts = []
     for plan in container.document["Plan"]:
+        if plan["Type"] == "volume":
+            deps.volumes.mount(plan["Name"], container.id)
         if plan["Type"] == "volume" and plan["Copy"]:
             deps.volumes.copy_up(plan["Name"], deps.snapshots.layers(container.id), plan["Target"])
         mounts.append(runtime_mount(deps, plan))
@@ -349,6 +377,7 @@ def process_spec(container: Container, linked: list[str]) -> ProcessSpec:
         args=(container.document["Path"], *container.document["Args"]),
         env=tuple(env),
         cwd=config.get("WorkingDir") or "/",
+        make_cwd=True,
         user=config.get("User") or "",
         group_add=tuple(host.get("GroupAdd") or ()),
         terminal=terminal,

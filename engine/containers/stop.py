@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from engine.containers import options
 from engine.containers.model import Container, State, Verb
+from engine.containers.signals import give_up_restart, send_signal
 from engine.containers.start import start_container
-from engine.core import clock
 from engine.core.errors import NotModified
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ async def stop_container(
     container.stopped_by_hand = True
     deps.save(container)
     if container.state is State.RESTARTING:
-        async with container.lock:
-            if container.restart_timer:
-                container.restart_timer.cancel()
-                container.restart_timer = None
-            container.set_state(State.EXITED, FinishedAt=clock.stamp())
-            deps.save(container)
+        await give_up_restart(deps, container)
         return
     running = container.running
     if running is None:
@@ -44,29 +39,13 @@ async def stop_container(
     number = options.signal_number(stop_signal or config.get("StopSignal"))
     wanted = config.get("StopTimeout") if seconds is None else seconds
     grace = GRACE if wanted is None else int(wanted)
-    await _signal(deps, container, number)
+    await send_signal(deps, container, number)
     try:
         await asyncio.wait_for(container.exited.wait(), None if grace < 0 else grace)
     except TimeoutError:
-        await _signal(deps, container, int(signal.SIGKILL))
+        await send_signal(deps, container, int(signal.SIGKILL))
         await container.exited.wait()
     deps.publish(container, "stop")
-
-
-async def _signal(deps: Containers, container: Container, number: int) -> None:
-    """Send a signal; a frozen container goes on, or it could never follow it."""
-    running = container.running
-    if running is None or running.exited.done():
-        return
-    await running.kill(number)
-    deps.publish(container, "kill", signal=str(number))
-    if container.state is State.PAUSED:
-        async with container.lock:
-            if container.state is State.PAUSED:
-                await running.unpause()
-                container.set_state(State.RUNNING)
-                deps.save(container)
-                deps.publish(container, "unpause")
 
 
 async def kill_container(deps: Containers, container: Container, name: str | None) -> None:
@@ -78,7 +57,7 @@ async def kill_container(deps: Containers, container: Container, name: str | Non
     if number in (signal.SIGKILL, wanted):
         container.stopped_by_hand = True
         deps.save(container)
-    await _signal(deps, container, number)
+    await send_signal(deps, container, number)
     if number == signal.SIGKILL:
         await container.exited.wait()
 

@@ -51,6 +51,8 @@ async def update_container(
             )
         document = container.document
         host = {**document["HostConfig"], **{key: body[key] for key in LIMITS if body.get(key)}}
+        if body.get("PidsLimit") is not None:
+            host["PidsLimit"] = body["PidsLimit"] or -1  # zero is "no limit" here
         _check_memory(document["HostConfig"], body, host)
         if (body.get("RestartPolicy") or {}).get("Name"):
             if host.get("AutoRemove"):
@@ -58,7 +60,7 @@ async def update_container(
                     "Restart policy cannot be updated because AutoRemove is enabled for the "
                     "container"
                 )
-            host["RestartPolicy"] = body["RestartPolicy"]
+            host["RestartPolicy"] = {"MaximumRetryCount": 0, **body["RestartPolicy"]}
         warnings = limits.discard_unsupported(host, deps.runtime.group)
         options.restart_policy(host)
         resources = limits.resources(host)

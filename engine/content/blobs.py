@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 import uuid
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.digest import hex_of, parse_digest
 from engine.core.errors import DataLoss, NotFound
+from engine.core.trees import discard_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,7 +107,7 @@ class Content:
 
     def open(self) -> None:
         """Make the directories and drop what an earlier run left half-written."""
-        shutil.rmtree(self.ingest, ignore_errors=True)
+        discard_tree(self.ingest)
         self._blobs.mkdir(parents=True, exist_ok=True)
         self.ingest.mkdir()
         for directory in (self._root, self._root / "blobs", self._blobs, self.ingest):

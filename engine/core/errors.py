@@ -92,28 +92,27 @@ class StartFailed(EngineError):
         self.exit_code = exit_code
 
     @classmethod
-    def not_found(cls, program: str) -> Self:
-        """Word it so that the CLI exits 127."""
-        return cls(
-            "failed to create task for container: OCI runtime create failed: "
-            f'exec: "{program}": executable file not found in $PATH: unknown',
-            127,
-        )
+    def because(cls, kind: str, detail: str, *, of_exec: bool) -> Self:
+        """Word what stopped a process, so that the CLI exits with the right code.
 
-    @classmethod
-    def no_such_file(cls, program: str) -> Self:
-        """Word it so that the CLI exits 127 for a path that is not there."""
-        return cls(
-            "failed to create task for container: OCI runtime create failed: "
-            f'exec: "{program}": stat {program}: no such file or directory: unknown',
-            127,
+        `kind` is the supervisor's: "not_found", "no_such_file" and "not_permitted" name a program
+        in `detail`, "other" is a reason.
+        """
+        whole = (
+            "OCI runtime exec failed: exec failed: unable to start container process: "
+            if of_exec
+            else "failed to create task for container: failed to create shim task: "
+            "OCI runtime create failed: "
         )
-
-    @classmethod
-    def not_permitted(cls, program: str) -> Self:
-        """Word it so that the CLI exits 126."""
-        return cls(
-            "failed to create task for container: OCI runtime create failed: "
-            f'exec: "{program}": permission denied: unknown',
-            126,
-        )
+        match kind:
+            case "not_found":
+                text, code = f'exec: "{detail}": executable file not found in $PATH', 127
+            case "no_such_file":
+                text, code = f'exec: "{detail}": stat {detail}: no such file or directory', 127
+            case "not_permitted":
+                text, code = f'exec: "{detail}": permission denied', 126
+            case _ if of_exec:
+                text, code = detail, 126
+            case _:
+                text, code = detail, 128
+        return cls(f"{whole}{text}: unknown", code)

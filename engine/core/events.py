@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -31,15 +32,24 @@ class Event:
 
 
 class EventBus:
-    """Publish/subscribe within the event loop's thread."""
+    """Publish/subscribe; made on the event loop, where every listener is."""
 
     def __init__(self) -> None:
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._listeners: set[asyncio.Queue[Event | None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
 
     def publish(self, type_: str, action: str, id_: str, **attributes: str) -> Event:
-        """Tell every listener and remember; must be called on the event loop's thread."""
+        """Tell every listener and remember; may be called from any thread."""
         event = Event(type_, action, id_, attributes)
+        if threading.get_ident() == self._thread:
+            self._deliver(event)
+        else:
+            self._loop.call_soon_threadsafe(self._deliver, event)
+        return event
+
+    def _deliver(self, event: Event) -> None:
         self._history.append(event)
         for queue in list(self._listeners):
             try:
@@ -49,7 +59,6 @@ class EventBus:
                 self._listeners.discard(queue)
                 queue.get_nowait()
                 queue.put_nowait(None)
-        return event
 
     def history(self) -> list[Event]:
         """Return what is remembered, oldest first."""

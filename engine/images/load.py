@@ -16,6 +16,7 @@ from engine.core.digest import chain_ids, digest_of, hex_of, parse_digest
 from engine.core.errors import EngineError, InvalidArgument
 from engine.core.oci_platform import OciPlatform
 from engine.core.reference import parse_reference
+from engine.core.tars import BoundedEntry
 from engine.images.images import Images, familiar, parse_config
 from engine.images.layers import unpack_all
 from engine.images.model import Image
@@ -53,7 +54,7 @@ def _extract(archive: Path, directory: Path) -> None:
     """
     links: list[tuple[Path, Path]] = []
     try:
-        with tarfile.open(archive, "r:*") as tar:
+        with tarfile.open(archive, "r:*", tarinfo=BoundedEntry) as tar:
             for member in tar:
                 path = _place(directory, member.name)
                 if member.isreg() and (source := tar.extractfile(member)):

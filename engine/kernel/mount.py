@@ -54,6 +54,7 @@ PROC_SUPER_MAGIC = 0x9FA0
 SYSFS_MAGIC = 0x62656572
 
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 
 _ATTRIBUTES = {
@@ -165,12 +166,14 @@ def new_filesystem(fstype: str, options: dict[str, str | None], attributes: int 
         os.close(context)
 
 
-def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
+def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0, *, links: bool = True) -> int:
     """Open `path` as a process whose root is `root_fd` would, links and dots included.
 
-    Source: openat2(2), RESOLVE_IN_ROOT; magic links are refused, so /proc leads nowhere.
+    Source: openat2(2), RESOLVE_IN_ROOT; magic links are refused, so /proc leads nowhere. Without
+    `links` every symbolic link on the way is refused (ELOOP).
     """
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     arguments = (root_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
     return syscall("openat2", SYS_OPENAT2, *arguments, subject=path)
 

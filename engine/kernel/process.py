@@ -107,7 +107,7 @@ def forbid_imports() -> None:
     sys.path_hooks.clear()
 
 
-def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) -> None:
-    """Close, or mark close-on-exec, all descriptors from `first` on. Source: close_range(2)."""
-    if libc.close_range(ctypes.c_uint(first), ctypes.c_uint(last), 4 if cloexec else 0) < 0:
+def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
+    """Close all descriptors from `first` to `last`. Source: close_range(2)."""
+    if first <= last and libc.close_range(ctypes.c_uint(first), ctypes.c_uint(last), 0) < 0:
         raise fail("close_range")

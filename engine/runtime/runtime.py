@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import Internal, StartFailed
+from engine.core.trees import discard_tree
 from engine.kernel import apparmor, cgroups
 from engine.kernel.process import held_capabilities
 from engine.runtime.stats import CgroupStats, read_stats
@@ -100,32 +100,34 @@ class Connection:
         try:
             message = {"op": op, "id": number, **fields}
             wire.send(self._sock, message, tuple(sock.fileno() for sock in sockets))
-            return _checked(await answer)
+            return _checked(await answer, of_exec=op == "exec")
         except OSError as error:
             raise _Gone from error
         finally:
             self._answers.pop(number, None)
 
     def _readable(self) -> None:
-        try:
-            received = wire.receive(self._sock)
-        except BlockingIOError:
-            return
-        except OSError:
-            received = None
-        if received is None:
-            self.close()
-            for answer in self._answers.values():
-                if not answer.done():
-                    answer.set_exception(_Gone())
-            self._on_event(None)
-            return
-        message, _ = received
-        waiting = self._answers.get(message.get("reply") or 0)
-        if waiting and not waiting.done():
-            waiting.set_result(message)
-        elif "event" in message:
-            self._on_event(message)
+        # All that is there: a client that saw its stream end asks for a code that was told before.
+        while self._sock.fileno() >= 0:
+            try:
+                received = wire.receive(self._sock)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if received is None:
+                self.close()
+                for answer in self._answers.values():
+                    if not answer.done():
+                        answer.set_exception(_Gone())
+                self._on_event(None)
+                return
+            message, _ = received
+            waiting = self._answers.get(message.get("reply") or 0)
+            if waiting and not waiting.done():
+                waiting.set_result(message)
+            elif "event" in message:
+                self._on_event(message)
 
     def close(self) -> None:
         """Let go of the supervisor; the container is not touched."""
@@ -134,21 +136,10 @@ class Connection:
             self._sock.close()
 
 
-def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+def _checked(answer: dict[str, Any], *, of_exec: bool = False) -> dict[str, Any]:
     if "error" not in answer:
         return answer
-    words: dict[str, Callable[[str], StartFailed]] = {
-        "not_found": StartFailed.not_found,
-        "no_such_file": StartFailed.no_such_file,
-        "not_permitted": StartFailed.not_permitted,
-    }
-    build = words.get(answer["kind"])
-    if build:
-        raise build(answer["error"])
-    raise StartFailed(
-        "failed to create task for container: failed to create shim task: OCI runtime create "
-        f"failed: {answer['error']}: unknown"
-    )
+    raise StartFailed.because(answer["kind"], answer["error"], of_exec=of_exec)
 
 
 class RunningExec:
@@ -361,7 +352,7 @@ class Runtime:
         Raises: StartFailed, after which nothing is left but the empty state directory's absence.
         """
         directory = self._states / spec.id
-        shutil.rmtree(directory, ignore_errors=True)
+        discard_tree(directory)
         directory.mkdir(mode=0o700)
         if (parent := os.path.dirname(spec.cgroup)) != self.group:
             cgroups.prepare_parent(parent)
@@ -379,7 +370,7 @@ class Runtime:
         except BaseException:
             ours.close()
             theirs.close()
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            await asyncio.to_thread(discard_tree, directory)
             raise
         running = RunningContainer(
             self, spec.id, spec.cgroup, answer["pid"], answer["started_at_ns"]
@@ -451,17 +442,16 @@ class Runtime:
         for directory in self._states.iterdir():
             if directory.name not in kept:
                 _sweep(cgroups.Cgroup(self.cgroup_of(directory.name, "")))
-                shutil.rmtree(directory, ignore_errors=True)
+                discard_tree(directory)
 
     async def forget(self, container_id: str) -> None:
         """Remove what is kept about a container that does not run."""
-        await asyncio.to_thread(shutil.rmtree, self._states / container_id, ignore_errors=True)
+        await asyncio.to_thread(discard_tree, self._states / container_id)
 
 
 def _sweep(group: cgroups.Cgroup) -> None:
     group.kill()
-    with contextlib.suppress(OSError):
-        group.remove()
+    group.remove_when_empty()
 
 
 def _present(channel: socket.socket | None) -> socket.socket:

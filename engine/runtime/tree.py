@@ -8,7 +8,9 @@ never through the C library (CVE-2019-14271).
 
 Shape: {"op": "stat"|"get"|"put"|"export"|"diff", "path", "pid" of a running container or null,
        "rootfs" and "mounts" as lists of Mount fields, "layers", "scratch", and for put
-       "keep_kinds", "user" and "read_only"}. The first line of stdout is {"stat"} or {"ok"} or
+       "keep_kinds", "user" and "read_only"}. For volumes "directory" stands in place of all that
+       tells of a container, and there are also "list", "read", "write", "remove", "make", and
+       "copy_up" with "layers" and "scratch". The first line of stdout is {"stat"} or {"ok"} or
        {"error", "kind": "not_found"|"invalid"|"forbidden"|"other"}; a tar stream may follow.
 """
 
@@ -16,11 +18,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 import sys
 import tarfile
 from typing import Any
 
+from engine.core.tars import BoundedEntry
 from engine.kernel import mount as mounts
 from engine.kernel import namespaces, process
 from engine.snapshots.diff import Kind, changes
@@ -29,6 +33,7 @@ from engine.supervisor import init
 from engine.supervisor.users import resolve_user
 
 PIECE = 1 << 20
+MOST_MEMORY = 1 << 30  # bytes; an archive may be made to cost more than any needs
 # Go's os.FileMode, which the API shows instead of the kernel's mode.
 _GO_MODES = (
     (stat.S_ISDIR, 1 << 31),
@@ -55,7 +60,11 @@ def _say(**line: object) -> None:
 
 
 def _enter(request: dict[str, Any]) -> None:
-    """Make the container's tree this process's root."""
+    """Make the tree this process's root."""
+    if "directory" in request:  # a volume's
+        os.chroot(request["directory"])
+        os.chdir("/")
+        return
     if request["pid"]:
         theirs = f"/proc/{request['pid']}/ns/user"
         inside = os.open(f"/proc/{request['pid']}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -211,15 +220,18 @@ class Packer:
 
     def tree(self, path: str, name: str) -> None:
         """Add a file, or a directory with all in it, on this filesystem or another."""
-        self.add(path, name)
-        if os.path.islink(path.rstrip("/")) and not path.endswith(("/", "/.")):
-            return
-        try:
-            entries = sorted(os.listdir(path))
-        except (NotADirectoryError, FileNotFoundError):
-            return
-        for entry in entries:
-            self.tree(f"{path.rstrip('/')}/{entry}", f"{name.rstrip('/')}/{entry}")
+        waiting = [(path, name)]
+        while waiting:
+            path, name = waiting.pop()
+            self.add(path, name)
+            if os.path.islink(path.rstrip("/")) and not path.endswith(("/", "/.")):
+                continue
+            try:
+                entries = sorted(os.listdir(path), reverse=True)
+            except (NotADirectoryError, FileNotFoundError):
+                continue
+            above, shown = path.rstrip("/"), name.rstrip("/")
+            waiting += [(f"{above}/{entry}", f"{shown}/{entry}") for entry in entries]
 
     def close(self) -> None:
         """Write the end of the archive."""
@@ -278,8 +290,37 @@ def _export() -> None:
     packer.close()
 
 
-def _diff(layers: list[str]) -> None:
+def _see_layers(request: dict[str, Any]) -> list[str]:
+    """Make directories with the bare layers this process's root; return their names in it.
+
+    What a container swaps for a link meanwhile leads nowhere but to its own layers.
+    """
+    scratch = request["scratch"]
+    namespaces.unshare(namespaces.CLONE_NEWNS)
+    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+    mounts.mount("tmpfs", scratch, "tmpfs", 0, "mode=700,size=1m")
+    names = []
+    for number, layer in enumerate(request["layers"]):
+        names.append(f"/{number}")
+        os.mkdir(f"{scratch}/{number}")
+        mounts.mount(layer, f"{scratch}/{number}", "", mounts.MS_BIND)
+    os.chroot(scratch)
+    os.chdir("/")
+    return names
+
+
+def _changes(request: dict[str, Any]) -> None:
+    """Tell what differs from the image, as JSON."""
+    found = changes(_see_layers(request))
+    _say(ok=True)
+    rows = [{"Path": item.path, "Kind": int(item.kind)} for item in found]
+    sys.stdout.buffer.write(json.dumps(rows).encode())
+    sys.stdout.buffer.flush()
+
+
+def _diff(request: dict[str, Any]) -> None:
     """Write the topmost layer as an image layer, with `.wh.` files for what is gone."""
+    layers = _see_layers(request)
     _say(ok=True)
     packer = Packer()
     for change in changes(layers):
@@ -316,9 +357,16 @@ def _put(request: dict[str, Any]) -> None:
             raise Refused("invalid", f"unable to find user {request['user']}")
     directories: list[tuple[str, int]] = []
     os.umask(0)
+    if request.get("clear"):
+        for name in os.listdir(real):
+            clear(f"{real}/{name}")
     try:
         with tarfile.open(
-            fileobj=sys.stdin.buffer, mode="r|*", bufsize=PIECE, errors="surrogateescape"
+            fileobj=sys.stdin.buffer,
+            mode="r|*",
+            bufsize=PIECE,
+            errors="surrogateescape",
+            tarinfo=BoundedEntry,
         ) as tar:
             for member in tar:
                 tar.members.clear()  # type: ignore[attr-defined] # else every entry is kept
@@ -387,21 +435,224 @@ def _extract(
         os.utime(place, ns=(moment, moment), follow_symlinks=False)
 
 
+def _list(request: dict[str, Any]) -> None:
+    """Tell what a directory holds, one object per name."""
+    path = _clean(request["path"])
+    rows = []
+    try:
+        for name in sorted(os.listdir(path)):
+            place = f"{path}/{name}"
+            found = os.lstat(place)
+            rows.append(
+                {
+                    "Name": name,
+                    "Kind": _kind(found.st_mode),
+                    "Size": found.st_size,
+                    "Mode": stat.S_IMODE(found.st_mode),
+                    "Uid": found.st_uid,
+                    "Gid": found.st_gid,
+                    "ModifiedNs": found.st_mtime_ns,
+                    "Target": os.readlink(place) if stat.S_ISLNK(found.st_mode) else "",
+                }
+            )
+    except FileNotFoundError:
+        raise Refused("not_found", path) from None
+    except NotADirectoryError:
+        raise Refused("invalid", f"{path} is not a directory") from None
+    _say(ok=True)
+    sys.stdout.buffer.write(json.dumps(rows).encode())
+    sys.stdout.buffer.flush()
+
+
+def _kind(mode: int) -> str:
+    for test, word in (
+        (stat.S_ISDIR, "directory"),
+        (stat.S_ISREG, "file"),
+        (stat.S_ISLNK, "link"),
+    ):
+        if test(mode):
+            return word
+    return "other"
+
+
+def _read(request: dict[str, Any]) -> None:
+    """Write the bytes of one file; links are followed, inside the root."""
+    path = _clean(request["path"])
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Refused("not_found", path) from None
+    with open(fd, "rb", buffering=0) as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise Refused("invalid", f"{path} is not a regular file")
+        _say(size=found.st_size)
+        while data := file.read(PIECE):
+            sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _write(request: dict[str, Any]) -> None:
+    """Put what comes in into a file, whole or not at all; its owner and mode stay."""
+    path = os.path.realpath(_clean(request["path"]))
+    above, name = os.path.split(path)
+    if not name or os.path.isdir(path):
+        raise Refused("invalid", f"{path} is a directory")
+    part = f"{above}/.{name}.part"
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    except FileNotFoundError:
+        raise Refused("not_found", above) from None
+    try:
+        with open(fd, "wb", buffering=0) as file:
+            while data := sys.stdin.buffer.read(PIECE):
+                file.write(data)
+            if os.path.isfile(path):
+                found = os.stat(path)
+                os.fchown(fd, found.st_uid, found.st_gid)
+                os.fchmod(fd, stat.S_IMODE(found.st_mode))
+        os.rename(part, path)
+    except OSError:
+        os.unlink(part)
+        raise
+    _say(ok=True)
+
+
+def _remove(request: dict[str, Any]) -> None:
+    path = _clean(request["path"])
+    if path == "/":
+        raise Refused("invalid", "the root cannot be removed")
+    if not os.path.lexists(path):
+        raise Refused("not_found", path)
+    clear(path)
+    _say(ok=True)
+
+
+def _make(request: dict[str, Any]) -> None:
+    path = _clean(request["path"])
+    try:
+        os.makedirs(path, 0o755)
+    except FileExistsError:
+        raise Refused("invalid", f"{path} exists") from None
+    _say(ok=True)
+
+
+def copy_up(request: dict[str, Any]) -> None:
+    """Copy what the image has at "path" into an empty volume, owners and modes included.
+
+    The process sees the image's tree, read-only, and the volume, and nothing else: links of the
+    image, also those that one of its layers lays for the next, lead nowhere.
+    """
+    scratch, layers = request["scratch"], request["layers"]
+    namespaces.unshare(namespaces.CLONE_NEWNS)
+    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+    volume = mounts.open_tree(request["directory"])
+    mounts.mount("tmpfs", scratch, "tmpfs", 0, "mode=700,size=1m")
+    for name in ("image", "volume"):
+        os.mkdir(f"{scratch}/{name}")
+    if len(layers) == 1:
+        mounts.mount(layers[0], f"{scratch}/image", "", mounts.MS_BIND)
+    else:
+        data = f"lowerdir={':'.join(layers)}"
+        mounts.mount("overlay", f"{scratch}/image", "overlay", mounts.MS_RDONLY, data)
+    target = os.open(f"{scratch}/volume", os.O_PATH | os.O_CLOEXEC)
+    mounts.move_mount(volume, target)
+    os.close(target)
+    os.close(volume)
+    os.chroot(scratch)
+    os.chdir("/")
+    image = os.open("/image", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        source = mounts.open_in_root(image, request["path"], os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        _say(ok=True)
+        return
+    into = os.open("/volume", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if not os.listdir(into):
+        try:
+            _copy_directory(source, into)
+        except BaseException:
+            # Half a copy would be taken for a volume in use: the next start begins anew.
+            for name in os.listdir(into):
+                clear(f"/volume/{name}")
+            raise
+    _say(ok=True)
+
+
+def _copy_directory(source: int, target: int) -> None:
+    """Copy a directory's own attributes and all in it; both are descriptors."""
+    for name in os.listdir(source):
+        found = os.lstat(name, dir_fd=source)
+        if stat.S_ISDIR(found.st_mode):
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.mkdir(name, 0o700, dir_fd=target)
+            below, into = (os.open(name, flags, dir_fd=fd) for fd in (source, target))
+            try:
+                _copy_directory(below, into)
+            finally:
+                os.close(below)
+                os.close(into)
+        elif stat.S_ISREG(found.st_mode):
+            _copy_file(source, target, name)
+        elif stat.S_ISLNK(found.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+            os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
+        elif not stat.S_ISSOCK(found.st_mode):
+            os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
+            os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
+    _copy_attributes(source, target)
+
+
+def _copy_file(source: int, target: int, name: str) -> None:
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    below = os.open(name, os.O_RDONLY | flags, dir_fd=source)
+    into = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o600, dir_fd=target)
+    try:
+        while os.sendfile(into, below, None, PIECE * 64):
+            continue
+        _copy_attributes(below, into)
+    finally:
+        os.close(below)
+        os.close(into)
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    found = os.fstat(source)
+    os.fchown(target, found.st_uid, found.st_gid)
+    os.fchmod(target, stat.S_IMODE(found.st_mode))
+    for name in os.listxattr(source):
+        if name == "security.capability" or name.startswith("user."):
+            os.setxattr(target, name, os.getxattr(source, name))
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+# These see layers, each at a place of its own; the others see one tree.
+_OF_LAYERS = {"diff": _diff, "changes": _changes, "copy_up": copy_up}
+_OPERATIONS = {
+    "stat": _get,
+    "get": _get,
+    "put": _put,
+    "export": lambda _request: _export(),
+    "list": _list,
+    "read": _read,
+    "write": _write,
+    "remove": _remove,
+    "make": _make,
+}
+
+
 def main() -> int:
     """Run for the argument; return the exit code."""
     request = json.loads(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     process.forbid_imports()
     try:
-        if request["op"] == "diff":
-            _diff(request["layers"])
-            return 0
-        _enter(request)
-        if request["op"] == "put":
-            _put(request)
-        elif request["op"] == "export":
-            _export()
+        operation = request["op"]
+        if operation in _OF_LAYERS:
+            _OF_LAYERS[operation](request)
         else:
-            _get(request)
+            _enter(request)
+            _OPERATIONS[operation](request)
     except Refused as refusal:
         _say(error=str(refusal), kind=refusal.kind)
     except init.Failure as failure:
@@ -409,6 +660,8 @@ def main() -> int:
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         _say(error=f"{error.strerror}{where}", kind="other")
+    except MemoryError:
+        _say(error="invalid tar: it takes too much memory", kind="invalid")
     except (ValueError, EOFError, tarfile.TarError) as error:
         _say(error=f"invalid tar: {error}", kind="invalid")
     else:

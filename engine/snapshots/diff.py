@@ -6,6 +6,7 @@ Source: kernel Documentation/filesystems/overlayfs.rst: a character device 0/0 h
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ RUNTIME_PLACES = frozenset(
     "/etc/resolv.conf /proc /sbin/docker-init /sys".split()
 )
 _MADE_FOR_THEM = frozenset(("/etc", "/sbin"))
+
+
+DEEPEST = 300  # directories below one another that are compared
 
 
 class Kind(IntEnum):
@@ -57,10 +61,12 @@ def is_opaque(path: str) -> bool:
 def changes(layers: list[str]) -> Iterator[Change]:
     """Yield every change of `layers[0]` against the layers below it, parents before children."""
     upper, *lower = layers
-    yield from _walk("", upper, lower)
+    yield from _walk("", upper, lower, 0)
 
 
-def _walk(path: str, upper: str, lower: list[str]) -> Iterator[Change]:
+def _walk(path: str, upper: str, lower: list[str], depth: int) -> Iterator[Change]:
+    if depth > DEEPEST:
+        raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply", path[:100] + "…")
     for name in sorted(os.listdir(upper)):
         place, source = f"{path}/{name}", f"{upper}/{name}"
         try:
@@ -78,7 +84,7 @@ def _walk(path: str, upper: str, lower: list[str]) -> Iterator[Change]:
             yield Change(place, Kind.CHANGED if below else Kind.ADDED, source)
             continue
         opaque = is_opaque(source)
-        children = list(_walk(place, source, [] if opaque else _directories(below)))
+        children = list(_walk(place, source, [] if opaque else _directories(below), depth + 1))
         if below:
             if children or opaque or _differs(found, below[0]):
                 yield Change(place, Kind.CHANGED, source, opaque)

@@ -11,11 +11,11 @@ Shape: <state>/snapshots/<n>/fs, and <n>/work for active ones; <n> is short beca
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from typing import TYPE_CHECKING
 
 from engine.core.errors import Conflict, NotFound
+from engine.core.trees import discard_tree, total_size
 from engine.kernel.mount import Mount
 from engine.store.snapshots import SnapshotRow, SnapshotTable
 
@@ -48,7 +48,7 @@ class Snapshots:
         known = {row.directory for row in self._rows.values()}
         for entry in list(self._root.iterdir()):
             if entry.name not in known:
-                shutil.rmtree(entry, ignore_errors=True)
+                discard_tree(entry)
         self._number = max((int(name) for name in known if name.isdigit()), default=0)
 
     def _next_directory(self) -> str:
@@ -138,21 +138,14 @@ class Snapshots:
         self._table.delete(key)
         del self._rows[key]
         path = self._path(row)
-        threading.Thread(target=shutil.rmtree, args=(path, True), daemon=True).start()
+        threading.Thread(target=discard_tree, args=(path,), daemon=True).start()
 
     def usage(self, key: str) -> int:
         """Return the bytes that the snapshot itself occupies, without what is below."""
         row = self._row(key)
         if row.kind == "committed":
             return row.size
-        total = 0
-        for directory, _, names in os.walk(self._path(row) / "fs"):
-            for name in names:
-                try:
-                    total += os.lstat(f"{directory}/{name}").st_size
-                except FileNotFoundError:  # deleted while we count
-                    continue
-        return total
+        return total_size(str(self._path(row) / "fs"))
 
     def new_layer(self) -> Path:
         """Return a fresh directory to unpack a layer into; give it to `commit` or `abandon`."""
@@ -173,4 +166,4 @@ class Snapshots:
 
     def abandon(self, path: Path) -> None:
         """Delete a directory that never became a snapshot."""
-        shutil.rmtree(path, ignore_errors=True)
+        discard_tree(path)

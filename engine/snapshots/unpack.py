@@ -11,19 +11,22 @@ import hashlib
 import io
 import json
 import os
-import shutil
+import resource
 import stat
 import sys
 import tarfile
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import zstandard
 from isal import igzip
 
+from engine.core.tars import BoundedEntry
+from engine.core.trees import remove_tree
 from engine.kernel.process import forbid_imports
 
 MAXIMUM_ENTRIES = 2_000_000
 MAXIMUM_BYTES = 128 * 1024**3
+MAXIMUM_MEMORY = 1024**3
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _PIECE = 1024 * 1024
@@ -69,12 +72,18 @@ def unpack(blob: str, target: str) -> dict[str, object]:
         size = 0
         directories: list[tuple[str, int]] = []
         with tarfile.open(
-            fileobj=reader, mode="r|", bufsize=_PIECE, errors="surrogateescape"
+            fileobj=reader,
+            mode="r|",
+            bufsize=_PIECE,
+            errors="surrogateescape",
+            tarinfo=BoundedEntry,
         ) as tar:
             for count, member in enumerate(tar):
                 if count > MAXIMUM_ENTRIES:
                     raise ValueError("the layer has more entries than are accepted")
                 tar.members.clear()  # type: ignore[attr-defined] # else every entry is kept
+                if member.isreg() and size + member.size > MAXIMUM_BYTES:
+                    raise ValueError("the layer is larger than any that is accepted")
                 size += _extract(tar, member, directories)
         while reader.read(_PIECE):  # padding after the archive belongs to the digest too
             continue
@@ -125,7 +134,7 @@ def clear(path: str) -> None:
     except FileNotFoundError:
         return
     except IsADirectoryError:
-        shutil.rmtree(path)
+        remove_tree(path)
 
 
 def make_entry(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
@@ -135,6 +144,8 @@ def make_entry(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
         fd = os.open(path, flags, 0o600)
         try:
+            if source and member.issparse():
+                _write_sparse(fd, source, member)
             while source and (data := source.read(_PIECE)):
                 os.write(fd, data)
         finally:
@@ -152,6 +163,19 @@ def make_entry(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None
         raise ValueError(f"{member.name}: unknown kind of entry")
 
 
+def _write_sparse(fd: int, source: IO[bytes], member: tarfile.TarInfo) -> None:
+    """Write the pieces that hold data and leave holes between them."""
+    pieces: list[tuple[int, int]] = getattr(member, "sparse", None) or []
+    for offset, length in pieces:
+        source.seek(offset)
+        os.lseek(fd, offset, os.SEEK_SET)
+        while length > 0 and (data := source.read(min(length, _PIECE))):
+            os.write(fd, data)
+            length -= len(data)
+    source.seek(member.size)
+    os.ftruncate(fd, member.size)
+
+
 def set_xattrs(path: str, member: tarfile.TarInfo) -> None:
     """Give a file the extended attributes of its entry."""
     for key, value in member.pax_headers.items():
@@ -165,8 +189,12 @@ def set_xattrs(path: str, member: tarfile.TarInfo) -> None:
 
 def main() -> int:
     """Run for the arguments; return the exit code."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAXIMUM_MEMORY, MAXIMUM_MEMORY))
     try:
         print(json.dumps(unpack(sys.argv[1], sys.argv[2])))  # noqa: T201
+    except MemoryError:
+        print(json.dumps({"error": "the layer takes too much memory"}))  # noqa: T201
+        return 1
     except (OSError, ValueError, EOFError, tarfile.TarError, zstandard.ZstdError) as error:
         print(json.dumps({"error": str(error)}))  # noqa: T201
         return 1

@@ -10,13 +10,32 @@ import gc
 import os
 import signal
 import socket
+import sys
 
-from engine.kernel import process, seccomp
+from engine.kernel import mount, process, seccomp
 from engine.supervisor import supervise, wire
+
+
+def hide_interpreter() -> None:
+    """Run again from a read-only mount of the interpreter that nobody else sees.
+
+    A container can make the kernel run /proc/self/exe, which is then the interpreter of the
+    process that was about to start its program, and keep hold of that file (CVE-2019-5736). On
+    this mount it can be neither written nor given another mode.
+    """
+    if os.environ.pop("HYTHE_INTERPRETER", ""):
+        return
+    tree = mount.open_tree(os.path.realpath("/proc/self/exe"), recursive=False)
+    mount.mount_setattr(tree, mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NOSUID)
+    environment = {**os.environ, "HYTHE_INTERPRETER": "hidden"}
+    # Python finds its environment by the name it was called by.
+    command = [sys.executable, "-m", "engine.supervisor"]
+    os.execve(f"/proc/self/fd/{tree}", command, environment)
 
 
 def main() -> None:
     """Serve until the daemon closes its end."""
+    hide_interpreter()
     engine = socket.socket(fileno=int(os.environ.pop("HYTHE_SPAWNER_FD")))
     engine.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -269,7 +269,7 @@ def _new(
     root: int, fstype: str, target: str, options: dict[str, str | None], attributes: int
 ) -> int:
     """Mount a new filesystem at `target` inside the root; the descriptor is of the mount."""
-    place = _directory(root, target)
+    place = _own_directory(root, target)
     try:
         tree = mounts.new_filesystem(fstype, options, attributes)
     except OSError as error:
@@ -279,18 +279,31 @@ def _new(
     return tree
 
 
-def _directory(root: int, path: str) -> int:
+def _own_directory(root: int, path: str) -> int:
+    """Return the place of one of the engine's own mounts: a real directory, never a link.
+
+    An image whose /dev leads into /proc would have us mount there (CVE-2019-16884).
+    """
+    os.close(_directory(root, path, links=False))
+    return mounts.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY, links=False)
+
+
+def _directory(root: int, path: str, *, links: bool = True) -> int:
     """Return a descriptor of a directory inside the root, made when missing."""
     try:
-        return mounts.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY)
+        return mounts.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY, links=links)
     except FileNotFoundError:
         parent, name = os.path.split(path.rstrip("/"))
-        above = _directory(root, parent)
+        above = _directory(root, parent, links=links)
         try:
             os.mkdir(name, 0o755, dir_fd=above)
         finally:
             os.close(above)
-        return mounts.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY)
+        return mounts.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY, links=links)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise Failure("other", f"{path} of the image is not a directory") from error
 
 
 def _touch(root: int, path: str) -> int:
@@ -344,7 +357,7 @@ def _make_nodes(root: int, spec: ContainerSpec, dev: int) -> None:
 
 
 def _place(root: int, tree: int, target: str) -> None:
-    place = _directory(root, target)
+    place = _own_directory(root, target)
     mounts.move_mount(tree, place)
     os.close(place)
 
@@ -550,7 +563,9 @@ def _ioctl_int(fd: int, request: int, value: int, *, by_value: bool = False) -> 
     return int.from_bytes(buffer, "little")
 
 
-def become_user(spec: ProcessSpec, program: bytes | None, held: frozenset[str]) -> dict[str, str]:
+def become_user(
+    spec: ProcessSpec, program: bytes | None, held: frozenset[str], *, in_user_namespace: bool
+) -> dict[str, str]:
     """Take on the user, limits, capabilities and filter of the process; return its environment.
 
     Order matters: a filter without no_new_privs needs CAP_SYS_ADMIN, so it is loaded before
@@ -576,13 +591,15 @@ def become_user(spec: ProcessSpec, program: bytes | None, held: frozenset[str]) 
     else:
         os.fchown(0, user.uid, os.fstat(0).st_gid)
     wanted = frozenset(spec.capabilities) & held
+    # A user namespace gives all capabilities anew, those included that the engine has not.
+    bounding = process.held_capabilities() if in_user_namespace else held
     confine(spec.apparmor)
     if program and not spec.no_new_privileges:
         seccomp.load(program)
-    process.drop_bounding(wanted, held)
+    process.drop_bounding(wanted, bounding)
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
-    _enter_directory(spec.cwd, user.uid)
+    _enter_directory(spec.cwd, user.uid, make=spec.make_cwd)
     if user.uid == 0:
         process.set_capabilities(wanted)
         # Entered again with the final rights: a directory that is not ours to search must fail.
@@ -615,11 +632,14 @@ def _set_rlimit(name: str, soft: int, hard: int) -> None:
         resource.setrlimit(number, (soft, hard))
 
 
-def _enter_directory(path: str, uid: int) -> None:
+def _enter_directory(path: str, uid: int, *, make: bool) -> None:
     path = path or "/"
     try:
         os.chdir(path)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if not make:
+            text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
+            raise Failure("other", text) from error
         try:
             os.makedirs(path, 0o755)
             os.chown(path, uid, -1)
@@ -652,18 +672,29 @@ def confine(profile: str | None) -> None:
     if not os.path.exists(path):  # before Linux 5.8
         path = "/proc/self/attr/exec"
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(f"exec {profile}")
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if mounts.filesystem_of(fd) != mounts.PROC_SUPER_MAGIC:
+            raise Failure("other", f"refusing to write {path}: it is not the kernel's own")
+        os.write(fd, f"exec {profile}".encode())
+        os.close(fd)
     except OSError as error:
         raise Failure(
             "other", f"apparmor failed to apply profile {profile}: {error.strerror}"
         ) from error
 
 
+def close_all_but(channel: int) -> None:
+    """Close every descriptor but the standard streams and `channel`, a socket that closes on exec.
+
+    Done before any path is followed that the container chose: a directory of the host that is
+    still open would be reached as /proc/self/fd/N, also by execve itself (CVE-2024-21626).
+    """
+    process.close_range(3, channel - 1)
+    process.close_range(channel + 1)
+
+
 def execute(args: tuple[str, ...], env: dict[str, str]) -> None:
     """Replace this process by the user's program. Raises Failure; never returns otherwise."""
-    # From here on nothing of ours may leak (CVE-2024-21626): all but stdio closes on exec.
-    process.close_range(3, cloexec=True)
     name = args[0]
     if "/" in name:
         candidates = [name]

@@ -86,8 +86,14 @@ class LogWriter:
             self._size += os.write(self._fd, data)
 
     def _rotate(self) -> None:
+        try:
+            self._rename()
+        except OSError:
+            # No inode, no memory for a process: the container goes on, and its log in one file.
+            self._size = 0
+
+    def _rename(self) -> None:
         self._await_compressor()
-        os.close(self._fd)
         for number in range(self._max_files - 1, 0, -1):
             for ending in ("", ".gz"):
                 older = f"{self._path}.{number}{ending}"
@@ -100,9 +106,11 @@ class LogWriter:
                     os.replace(source, older)
         if self._max_files <= 1:
             os.truncate(self._path, 0)
-        elif self._compress:
-            self._start_compressor(f"{self._path}.1")
+        old = self._fd
         self._open()
+        os.close(old)
+        if self._max_files > 1 and self._compress:
+            self._start_compressor(f"{self._path}.1")
 
     def _start_compressor(self, path: str) -> None:
         # In a process of its own: the container's output must not wait for gzip.

@@ -20,6 +20,7 @@ class ProcessSpec:
     args: tuple[str, ...]
     env: tuple[str, ...] = ()
     cwd: str = "/"
+    make_cwd: bool = False  # a container's own is made when missing, an exec's is not
     user: str = ""
     group_add: tuple[str, ...] = ()
     terminal: bool = False

@@ -46,8 +46,10 @@ class Loop:
 
     def run_once(self) -> None:
         """Wait for something and handle it."""
-        for fd, events in self._epoll.poll():
-            if callback := self._callbacks.get(fd):
+        ready = [(fd, events, self._callbacks.get(fd)) for fd, events in self._epoll.poll()]
+        for fd, events, callback in ready:
+            # What was heard of a descriptor is not true of the next one with its number.
+            if callback and self._callbacks.get(fd) is callback:
                 callback(events)
 
 
@@ -220,7 +222,7 @@ class Stdio:
         self._attachments: list[Attachment] = []
         self._input = bytearray()
         self._input_ended = False
-        self._waiting: Attachment | None = None
+        self._waiting: list[Attachment] = []
         self._paced = False
         for fd in outputs:
             os.set_blocking(fd, False)
@@ -330,7 +332,8 @@ class Stdio:
         self._flush_stdin()
         if self._input:
             source.stop_reading()
-            self._waiting = source
+            if source not in self._waiting:
+                self._waiting.append(source)
 
     def stdin_ended(self) -> None:
         """A client closed its input: with StdinOnce, or an exec, so ends the process's."""
@@ -363,10 +366,10 @@ class Stdio:
             self.loop.forget(self._stdin)
         else:
             self.pace(force=True)
-        if self._waiting:
-            waiting, self._waiting = self._waiting, None
-            if waiting in self._attachments:
-                waiting.resume_reading()
+        waiting, self._waiting = self._waiting, []
+        for attachment in waiting:
+            if attachment in self._attachments:
+                attachment.resume_reading()
         if self._input_ended:
             self.close_stdin()
 

@@ -31,10 +31,15 @@ from engine.supervisor.spec import ResourceSpec, container_from_json, process_fr
 from engine.supervisor.stdio import Loop, Stdio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.supervisor.spec import ContainerSpec, ProcessSpec
+
+    Reply = Callable[[dict[str, Any] | Exception], None]
 
 
 MOST_TREES = 250  # descriptors that one message may carry
+LONGEST_START = 120  # seconds
 
 
 class Child:
@@ -95,7 +100,7 @@ class Supervisor:
     def _give_up(self, answer: dict[str, Any]) -> None:
         self._cgroup.kill()
         self._reap_children()
-        self._cgroup.remove()
+        self._cgroup.remove_when_empty()
         with contextlib.suppress(OSError):
             wire.send(self._control, answer)
 
@@ -141,6 +146,8 @@ class Supervisor:
         pid, pidfd = namespaces.clone3(flags, unified)
         if pid == 0:
             ours.close()
+            if unified is not None:
+                os.close(unified)
             _child(theirs, lambda: self._become_init(spec, theirs, streams, program, message))
         theirs.close()
         streams.close_far()
@@ -263,15 +270,22 @@ class Supervisor:
             streams.use_terminal(slave)
         else:
             streams.use_pipes()
+        init.close_all_but(channel.fileno())
         init.protect(spec)
-        env = init.become_user(spec.process, program, self._held)
+        userns = spec.id_map is not None
+        env = init.become_user(spec.process, program, self._held, in_user_namespace=userns)
         if spec.process.terminal:
             env.setdefault("TERM", "xterm")
         init.execute(spec.process.args, env)
 
     # exec
 
-    def _exec(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+    def _exec(self, request: dict[str, Any], fds: list[int], reply: Reply) -> None:
+        """Start a process beside the first; `reply` is called once it runs or never will.
+
+        What is waited for lives in the container, which may stop or freeze it: the supervisor
+        itself must go on meanwhile.
+        """
         spec = process_from_json(request["process"])
         program = self._filter(spec, request["privileged"])
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -288,34 +302,32 @@ class Supervisor:
         theirs.close()
         far.close()
         streams.close_far()
-        try:
-            received = wire.receive(near)
-            near.close()
-            os.waitpid(helper, 0)
-            if received is None:
-                _await_exec(ours, terminal=False)  # raises what stopped the helper
-                raise init.Failure("other", "the process ended before it was started")
-            pidfd = received[1][0]
-            pid = namespaces.pid_of(pidfd)
-            try:
-                master = _await_exec(ours, terminal=spec.terminal)
-            except init.Failure:
-                os.waitpid(pid, 0)
-                os.close(pidfd)
-                raise
-        except init.Failure:
-            streams.close_near()
-            raise
-        finally:
-            ours.close()
-        stdio = streams.pump(self._loop, master, None, stdin_once=True)
-        child = Child(pid, pidfd, stdio, master)
-        exec_id = request["exec"]
-        self._execs[exec_id] = child
-        for fd, wish in zip(fds, request["attachments"], strict=True):
-            self._attach(stdio, fd, wish, exec_id)
-        self._loop.watch(pidfd, select.EPOLLIN, lambda _events: self._exec_ended(exec_id))
-        return {"pid": pid}
+
+        def settle(birth: _Birth) -> None:
+            if birth.failure or birth.pidfd < 0:
+                streams.close_near()
+                if birth.pidfd >= 0:
+                    self._reap_later(birth.pid, birth.pidfd)
+                reply(birth.failure or init.Failure("other", "the process ended at once"))
+                return
+            stdio = streams.pump(self._loop, birth.master, None, stdin_once=True)
+            exec_id = request["exec"]
+            self._execs[exec_id] = Child(birth.pid, birth.pidfd, stdio, birth.master)
+            for fd, wish in zip(fds, request["attachments"], strict=True):
+                self._attach(stdio, fd, wish, exec_id)
+            self._loop.watch(birth.pidfd, select.EPOLLIN, lambda _: self._exec_ended(exec_id))
+            reply({"pid": birth.pid})
+
+        _Birth(self._loop, near, ours, terminal=spec.terminal, settle=settle)
+        self._reap_later(helper, os.pidfd_open(helper))
+
+    def _reap_later(self, pid: int, pidfd: int) -> None:
+        def ended(_events: int) -> None:
+            self._loop.forget(pidfd)
+            _reap(pid)
+            os.close(pidfd)
+
+        self._loop.watch(pidfd, select.EPOLLIN, ended)
 
     def _become_exec(
         self,
@@ -342,7 +354,9 @@ class Supervisor:
             streams.use_terminal(slave)
         else:
             streams.use_pipes()
-        env = init.become_user(spec, program, self._held)
+        init.close_all_but(channel.fileno())
+        userns = self._spec.id_map is not None
+        env = init.become_user(spec, program, self._held, in_user_namespace=userns)
         if spec.terminal:
             env.setdefault("TERM", "xterm")
         init.execute(spec.args, env)
@@ -379,22 +393,28 @@ class Supervisor:
             connection.close()
             return
         request, fds = received
-        try:
-            answer = self._handle(request, fds)
-        except init.Failure as failure:
-            answer = {"error": failure.message, "kind": failure.kind}
-            _close_all(fds)
-        except (OSError, KeyError, ValueError) as error:
-            answer = {"error": str(error), "kind": "other"}
-            _close_all(fds)
-        self._tell(connection, {**answer, "reply": request.get("id")})
 
-    def _handle(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        def reply(answer: dict[str, Any] | Exception) -> None:
+            if isinstance(answer, init.Failure):
+                answer = {"error": answer.message, "kind": answer.kind}
+                _close_all(fds)
+            elif isinstance(answer, Exception):
+                answer = {"error": f"{type(answer).__name__}: {answer}", "kind": "other"}
+                _close_all(fds)
+            self._tell(connection, {**answer, "reply": request.get("id")})
+
+        try:
+            self._handle(request, fds, reply)
+        except Exception as error:  # noqa: BLE001 - no request may end a container
+            reply(error)
+
+    def _handle(self, request: dict[str, Any], fds: list[int], reply: Reply) -> None:
         match request["op"]:
             case "attach":
                 self._attach(self._init.stdio, fds[0], request, None)
             case "exec":
-                return self._exec(request, fds)
+                self._exec(request, fds, reply)
+                return
             case "resize":
                 target = self._init if request["exec"] is None else self._execs[request["exec"]]
                 if target.master is not None:
@@ -407,7 +427,7 @@ class Supervisor:
                 limits.apply_resources(self._cgroup, ResourceSpec(**request["resources"]))
             case other:
                 raise init.Failure("other", f"unknown request {other!r}")
-        return {}
+        reply({})
 
     def _kill(self, exec_id: str | None, number: int) -> None:
         child = self._init if exec_id is None else self._execs.get(exec_id)
@@ -471,7 +491,7 @@ class Supervisor:
         for exec_id in list(self._execs):
             self._broadcast({"event": "exec_exit", "exec": exec_id, "code": 137})
         self._broadcast({"event": "exit", **result})
-        _remove_group(self._cgroup)
+        self._cgroup.remove_when_empty()
         os.close(child.pidfd)
         child.pidfd = -1
 
@@ -482,6 +502,62 @@ class Supervisor:
         os.write(fd, json.dumps({**document, "supervisor": os.getpid()}).encode())
         os.close(fd)
         os.replace(f"{path}.new", path)
+
+
+class _Birth:
+    """An exec on its way: what its helper and then the process itself say of it.
+
+    Shape: `near` brings the process's pidfd, `ours` its terminal or what failed; the end of both
+           settles it. `pidfd` is -1 when it never came to be.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        near: socket.socket,
+        ours: socket.socket,
+        *,
+        terminal: bool,
+        settle: Callable[[_Birth], None],
+    ) -> None:
+        self.pid = 0
+        self.pidfd = -1
+        self.master: int | None = None
+        self.failure: init.Failure | None = None
+        self._loop = loop
+        self._terminal = terminal
+        self._settle = settle
+        self._open = {near, ours}
+        for channel in (near, ours):
+            loop.watch(channel.fileno(), select.EPOLLIN, self._listener(channel))
+
+    def _listener(self, channel: socket.socket) -> Callable[[int], None]:
+        return lambda _events: self._heard(channel)
+
+    def _heard(self, channel: socket.socket) -> None:
+        received = wire.receive(channel)
+        if received is None:
+            self._loop.forget(channel.fileno())
+            channel.close()
+            self._open.discard(channel)
+            if not self._open:
+                self._end()
+            return
+        message, fds = received
+        if "error" in message:
+            self.failure = init.Failure(message["kind"], message["error"])
+        elif message.get("terminal"):
+            self.master = fds[0]
+        else:
+            self.pidfd = fds[0]
+            self.pid = namespaces.pid_of(self.pidfd)
+
+    def _end(self) -> None:
+        if self._terminal and self.master is None and self.failure is None:
+            self.failure = init.Failure("other", "the process ended before it was started")
+        if self.failure and self.master is not None:
+            os.close(self.master)
+        self._settle(self)
 
 
 class _Streams:
@@ -570,7 +646,12 @@ def _await_exec(channel: socket.socket, *, terminal: bool) -> int | None:
     Raises: Failure(what the child reported).
     """
     master = None
+    waiting = select.poll()
+    waiting.register(channel.fileno(), select.POLLIN)
     while True:
+        # Who shares its pid namespace could have stopped it for good.
+        if not waiting.poll(LONGEST_START * 1000):
+            raise init.Failure("other", f"it did not start within {LONGEST_START} s")
         received = wire.receive(channel)
         if received is None:
             if terminal and master is None:
@@ -602,17 +683,6 @@ def _close_all(fds: list[int]) -> None:
 
 def _resize(master: int, rows: int, columns: int) -> None:
     termios.tcsetwinsize(master, (rows, columns))
-
-
-def _remove_group(cgroup: Cgroup) -> None:
-    # The kernel frees a dead process's place in a group a moment after it can be waited for.
-    for _ in range(200):
-        try:
-            cgroup.remove()
-        except OSError:
-            time.sleep(0.005)
-        else:
-            return
 
 
 def main(control: socket.socket, directory: str, filters: dict[str, bytes]) -> None:

@@ -1,90 +1,113 @@
 """Volumes of the local driver: directories that outlive containers.
 
-Shape: <state>/volumes/<name>/_data; the row in `volumes` is the volume's existence.
+Shape: <state>/volumes/<name>/_data; the row in `volumes` is the volume's existence. A volume that
+       is being removed is first renamed to ".removed-<name>", so that a crash leaves either the
+       whole volume or a removal to finish.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import re
 import secrets
-import shutil
-import stat
+import threading
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.core import clock
-from engine.core.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from engine.core.errors import Conflict, NotFound
+from engine.core.trees import discard_tree, total_size
+from engine.kernel import quota
+from engine.runtime.files import run_to_end
 from engine.store.volumes import VolumeTable
+from engine.volumes import mounts
+from engine.volumes.model import Volume, check_name, check_options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.config import Settings
     from engine.core.events import EventBus
     from engine.store.database import Database
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-
-
-@dataclass
-class Volume:
-    """One volume."""
-
-    name: str
-    mountpoint: str
-    created: str
-    labels: dict[str, str] = field(default_factory=dict)
-    anonymous: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return Docker's description."""
-        return {
-            "Name": self.name,
-            "Driver": "local",
-            "Mountpoint": self.mountpoint,
-            "CreatedAt": self.created,
-            "Labels": self.labels or None,
-            "Options": None,
-            "Scope": "local",
-        }
+log = logging.getLogger(__name__)
+REMOVED = ".removed-"
 
 
 class Volumes:
     """All volumes of the engine."""
 
-    def __init__(self, settings: Settings, database: Database, events: EventBus) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, events: EventBus, scratch: Path
+    ) -> None:
         self._root = settings.state / "volumes"
+        self._scratch = scratch
         self._table = VolumeTable(database)
         self._events = events
         self._root.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._volumes = {row["name"]: Volume(**row) for row in self._table.all()}
+        self._mounts = threading.Lock()
+        self._mounted_for: dict[str, set[str]] = defaultdict(set)
         # Says which containers use a volume; set by the daemon once containers are known.
         self.users: Callable[[str], list[str]] = lambda _name: []
 
+    def open(self, running: dict[str, set[str]]) -> None:
+        """Finish removals that were cut off, and unmount what no running container uses.
+
+        `running` has, by volume, the IDs of the running containers that use it.
+        """
+        for directory in self._root.glob(f"{REMOVED}*"):
+            name = directory.name.removeprefix(REMOVED)
+            if name in self._volumes and not (self._root / name).exists():
+                self._forget(name)
+            self._discard(directory)
+        mounted = mounts.mounted_below(str(self._root))
+        for volume in self._volumes.values():
+            if volume.mountpoint in mounted:
+                if users := running.get(volume.name):
+                    self._mounted_for[volume.name] = set(users)
+                else:
+                    mounts.unmount(volume.mountpoint)
+
     def ensure(
-        self, name: str | None, labels: dict[str, str] | None = None, *, anonymous: bool = False
+        self,
+        name: str | None,
+        labels: dict[str, str] | None = None,
+        *,
+        options: dict[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Volume:
         """Return the volume of that name, made when missing; None makes an anonymous one."""
         if name and name in self._volumes:
             return self._volumes[name]
-        return self.create(name, labels or {}, anonymous=anonymous or name is None)
+        return self.create(name, labels or {}, options or {}, anonymous=anonymous or name is None)
 
     def create(
-        self, name: str | None, labels: dict[str, str], *, anonymous: bool = False
+        self,
+        name: str | None,
+        labels: dict[str, str],
+        options: dict[str, str] | None = None,
+        *,
+        anonymous: bool = False,
     ) -> Volume:
-        """Make a volume. Raises: InvalidArgument(name)."""
+        """Make a volume. Raises: InvalidArgument(name, options) · Unsupported(quota)."""
         chosen = name or secrets.token_hex(32)
-        if not _NAME.fullmatch(chosen):
-            raise InvalidArgument(
-                f'create {chosen}: "{chosen}" includes invalid characters for a local volume name, '
-                'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host '
-                "directory, use absolute path"
-            )
+        check_name(chosen)
+        options = options or {}
+        check_options(chosen, options)
         path = self._root / chosen / "_data"
         path.mkdir(parents=True, exist_ok=True)
-        volume = Volume(chosen, str(path), clock.stamp(), labels, anonymous=anonymous)
+        if "size" in options:
+            try:
+                quota.limit(str(path), options["size"])
+            except BaseException:
+                self._discard(self._root / chosen)
+                raise
+        volume = Volume(chosen, str(path), clock.stamp(), labels, anonymous, options)
         self._table.save(chosen, volume.__dict__)
         self._volumes[chosen] = volume
+        self._events.publish("volume", "create", chosen, driver="local")
         return volume
 
     def get(self, name: str) -> Volume:
@@ -98,81 +121,94 @@ class Volumes:
         """Return every volume."""
         return list(self._volumes.values())
 
+    def size(self, volume: Volume) -> int:
+        """Return the bytes of all files; -1 for what belongs to somebody else's filesystem."""
+        return -1 if volume.is_mounted else total_size(volume.mountpoint)
+
     def remove(self, name: str) -> None:
         """Remove a volume and its data. Raises: NotFound · Conflict(in use)."""
         self.get(name)
         if users := self.users(name):
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+        removed = self._root / f"{REMOVED}{name}"
+        discard_tree(removed)
+        try:
+            os.rename(self._root / name, removed)
+        except FileNotFoundError:
+            log.warning("the directory of volume %s was gone", name)
+        self._forget(name)
+        self._discard(removed)
+        self._events.publish("volume", "destroy", name, driver="local")
+
+    def _forget(self, name: str) -> None:
         self._table.delete(name)
         del self._volumes[name]
-        shutil.rmtree(self._root / name)
+
+    def _discard(self, directory: Path) -> None:
+        # Of its own thread: a large volume takes long, and is as good as gone.
+        threading.Thread(target=discard_tree, args=(directory,), daemon=True).start()
 
     def remove_unused(self, name: str) -> None:
         """Remove an anonymous volume after its container, unless another uses it."""
         if name in self._volumes and not self.users(name):
             self.remove(name)
 
+    def mount(self, name: str, user: str) -> None:
+        """Mount what a volume's options name, for a container or a request that needs it.
+
+        Raises: Internal(mount failed, in the words of mount(8)).
+        """
+        volume = self.get(name)
+        if not volume.is_mounted:
+            return
+        with self._mounts:
+            if not self._mounted_for[name]:
+                mounts.mount(volume)
+            self._mounted_for[name].add(user)
+
+    def unmount(self, name: str, user: str) -> None:
+        """Take back what `mount` gave; the last one to do so unmounts."""
+        volume = self._volumes.get(name)
+        if volume is None or not volume.is_mounted:
+            return
+        with self._mounts:
+            users = self._mounted_for[name]
+            if user in users:
+                users.discard(user)
+                if not users:
+                    mounts.unmount(volume.mountpoint)
+
     def copy_up(self, name: str, layers: list[str], target: str) -> None:
         """Fill an empty volume with what the image has at `target`, ownership included.
 
-        `layers` are the directories of the container's root, topmost first.
+        `layers` are the directories of the container's root, topmost first. The work is done by a
+        process that sees nothing but the two trees.
         """
         volume = self.get(name)
-        if os.listdir(volume.mountpoint):
+        if os.listdir(volume.mountpoint) or not _may_hold(layers, target):
             return
-        sources = [path for layer in layers if (path := _inside(layer, target))]
-        if not sources:
-            return
-        top = os.lstat(sources[0])
-        os.chown(volume.mountpoint, top.st_uid, top.st_gid)
-        os.chmod(volume.mountpoint, stat.S_IMODE(top.st_mode))
-        try:
-            for source in reversed(sources):
-                _copy_tree(source, volume.mountpoint)
-        except BaseException:
-            # Half a copy would be taken for a volume in use: the next start begins anew.
-            for entry in os.scandir(volume.mountpoint):
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    os.unlink(entry.path)
-            raise
+        run_to_end(
+            {
+                "op": "copy_up",
+                "directory": volume.mountpoint,
+                "layers": layers,
+                "path": target,
+                "scratch": str(self._scratch),
+            }
+        )
 
 
-def _inside(layer: str, target: str) -> str | None:
-    """Return the directory `target` of a layer when no link leads out of it."""
-    path = layer
-    for part in target.strip("/").split("/"):
-        path = f"{path}/{part}"
-        if not os.path.isdir(path) or os.path.islink(path):
-            return None
-    return path
-
-
-def _copy_tree(source: str, target: str) -> None:
-    for entry in os.scandir(source):
-        found = entry.stat(follow_symlinks=False)
-        place = f"{target}/{entry.name}"
-        if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:  # a whiteout: gone in this layer
-            if os.path.isdir(place) and not os.path.islink(place):
-                shutil.rmtree(place)
-            elif os.path.lexists(place):
-                os.unlink(place)
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            os.makedirs(place, exist_ok=True)
-            _copy_tree(entry.path, place)
-        elif entry.is_symlink():
-            if os.path.lexists(place):
-                os.unlink(place)
-            os.symlink(os.readlink(entry.path), place)
-        elif entry.is_file(follow_symlinks=False):
-            if os.path.lexists(place):
-                os.unlink(place)
-            shutil.copyfile(entry.path, place)
+def _may_hold(layers: list[str], target: str) -> bool:
+    """Tell whether a process is worth its start: some layer has the directory, or a link to it."""
+    parts = [part for part in os.path.normpath("/" + target).split("/") if part]
+    for layer in layers:
+        path = layer
+        for part in parts:
+            path = f"{path}/{part}"
+            if os.path.islink(path):
+                return True
+            if not os.path.isdir(path):
+                break
         else:
-            raise Unsupported(f"{entry.path}: devices are not copied into volumes")
-        os.chown(place, found.st_uid, found.st_gid, follow_symlinks=False)
-        if not entry.is_symlink():
-            os.chmod(place, stat.S_IMODE(found.st_mode))
-            os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
+            return True
+    return False
