@@ -69,10 +69,10 @@ async def serve(settings: Settings) -> None:
 
 
 def _make_directories(settings: Settings) -> None:
-    # Others may pass through but not look around (CVE-2021-41091).
+    # A container's setuid programs would be anybody's on the machine (CVE-2021-41091).
     for directory, mode in (
         (settings.root, 0o711),
-        (settings.state, 0o711),
+        (settings.state, 0o700),
         (settings.run, 0o711),
         (settings.state / "containers", 0o711),
     ):

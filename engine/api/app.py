@@ -44,7 +44,7 @@ async def check_version(
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Say on every answer who speaks."""
-    del request
+    request[errors.BEGUN] = True
     response.headers["Api-Version"] = API_VERSION
     response.headers["Docker-Experimental"] = "false"
     response.headers["Ostype"] = "linux"

@@ -24,6 +24,7 @@ from engine.api.streams import (
     detach_keys,
     read_filters,
     read_json,
+    while_connected,
 )
 from engine.api.versions import adapt_create, adapt_inspect, version_of
 from engine.containers import archive, query
@@ -242,10 +243,16 @@ async def post_wait(request: web.Request) -> web.StreamResponse:
         raise InvalidArgument(f'invalid condition: "{condition}"')
     if condition == "next-exit":
         container.next_exit.clear()
+    return await while_connected(request, _wait(request, container, condition, events[condition]))
+
+
+async def _wait(
+    request: web.Request, container: Container, condition: str, event: asyncio.Event
+) -> web.StreamResponse:
     stream = JsonStream(request)
     await stream.start()
     if condition != "not-running" or container.document["State"]["Running"]:
-        await events[condition].wait()
+        await event.wait()
     state = container.document["State"]
     await stream.send({"StatusCode": state["ExitCode"]})
     return await stream.end()
@@ -269,14 +276,15 @@ async def post_attach(request: web.Request) -> web.StreamResponse:
     deps.publish(container, "attach")
     if flag(request, "stream"):
         if container.running:
-            attachment = taken.attachment(**wish, keys=keys)
+            attachment = taken.attachment(**wish, framed=not terminal, keys=keys)
             try:
                 await container.running.attach(attachment)
             finally:
                 attachment.sock.close()
         else:
-            make = partial(taken.attachment, **wish, keys=keys)
-            container.waiting_attachments.append(Pending(make))
+            make = partial(taken.attachment, **wish, framed=not terminal, keys=keys)
+            waiting = [item for item in container.waiting_attachments if not item.drop_if_gone()]
+            container.waiting_attachments = [*waiting, Pending(taken, make)]
             return taken.detached()
     return taken.response()
 
@@ -345,11 +353,18 @@ async def get_logs(request: web.Request) -> web.StreamResponse:
         )
     except ValueError as error:
         raise InvalidArgument(f"invalid value for since or until: {error}") from error
+    return await while_connected(request, _send_logs(request, container, wanted))
+
+
+async def _send_logs(
+    request: web.Request, container: Container, wanted: LogQuery
+) -> web.StreamResponse:
     kind = RAW if container.config.get("Tty") else MULTIPLEXED
     response = web.StreamResponse(headers={"Content-Type": kind})
     await response.prepare(request)
-    async for piece in read_logs(container, wanted):
-        await response.write(piece)
+    async with contextlib.aclosing(read_logs(container, wanted)) as pieces:
+        async for piece in pieces:
+            await response.write(piece)
     await response.write_eof()
     return response
 
@@ -372,9 +387,14 @@ async def get_stats(request: web.Request) -> web.StreamResponse:
         return json_response(await read_once(container, pair=pair))
     if flag(request, "one-shot"):
         raise InvalidArgument("cannot have stream=true and one-shot=true")
+    return await while_connected(request, _send_stats(request, container))
+
+
+async def _send_stats(request: web.Request, container: Container) -> web.StreamResponse:
     lines = JsonStream(request)
-    async for row in request.app[SERVICES].sampler.watch(container):
-        await lines.send(row)
+    async with contextlib.aclosing(request.app[SERVICES].sampler.watch(container)) as rows:
+        async for row in rows:
+            await lines.send(row)
     return await lines.end()
 
 

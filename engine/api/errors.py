@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BEGUN = "begun"  # set on a request whose answer's head is out
 STATUSES: tuple[tuple[type[errors.EngineError], int], ...] = (
     (errors.NotFound, 404),
     (errors.InvalidArgument, 400),
@@ -45,6 +46,13 @@ def answer(status: int, message: str) -> web.Response:
     return json_response({"message": message}, status=status)
 
 
+def _cut_off(request: web.Request, error: Exception) -> web.StreamResponse:
+    """End an answer that has begun so that the client sees that it is not whole."""
+    log.warning("%s %s was cut off: %s", request.method, request.path, error)
+    request.protocol.force_close()
+    return NoResponse()
+
+
 @web.middleware
 async def translate(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,6 +61,8 @@ async def translate(
     try:
         return await handler(request)
     except errors.EngineError as error:
+        if request.get(BEGUN):
+            return _cut_off(request, error)
         return answer(status_of(error), str(error))
     except web.HTTPException as error:
         text = "page not found" if error.status == 404 else error.reason
@@ -66,4 +76,6 @@ async def translate(
         return NoResponse()
     except Exception as error:
         log.exception("%s %s failed", request.method, request.path)
+        if request.get(BEGUN):
+            return _cut_off(request, error)
         return answer(500, f"{type(error).__name__}: {error}")

@@ -35,7 +35,8 @@ async def post_start_exec(request: web.Request) -> web.StreamResponse:
     instance = deps.find_exec(request.match_info["id"])
     body = await read_json(request)
     check_exec(body)
-    size = body.get("ConsoleSize")
+    # The size that a client gives when it starts the exec counts for more than the one before.
+    size = (body.get("Tty") and body.get("ConsoleSize")) or instance.config.get("ConsoleSize")
     console = (int(size[0]), int(size[1])) if size and size[0] and size[1] else None
     if body.get("Detach"):
         await start_exec(deps, instance, (), console)
@@ -44,7 +45,8 @@ async def post_start_exec(request: web.Request) -> web.StreamResponse:
         raise Conflict(f"Error: Exec command {instance.id} has already run")
     instance.container.require(Verb.EXEC)
     config = instance.config
-    terminal = bool(config.get("Tty"))
+    # What the client says now tells how it reads, whatever the process has.
+    terminal = bool(body.get("Tty"))
     keys = detach_keys(config.get("DetachKeys"))
     modern = not terminal and version_of(request) >= (1, 42)
     taken = TakenOver(request, MULTIPLEXED if modern else RAW)
@@ -52,6 +54,7 @@ async def post_start_exec(request: web.Request) -> web.StreamResponse:
         stdin=bool(config.get("AttachStdin")),
         stdout=bool(config.get("AttachStdout")),
         stderr=bool(config.get("AttachStderr")),
+        framed=not terminal,
         keys=keys,
     )
     try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import socket
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from engine.core.errors import InvalidArgument
+from engine.kernel.hangup import Hangup
 from engine.runtime.runtime import Attachment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 PIECE = 1 << 16
 RAW = "application/vnd.docker.raw-stream"
@@ -123,13 +125,13 @@ class TakenOver:
         self.sock: socket.socket | None = socket.socket(fileno=os.dup(found.fileno()))
 
     def attachment(
-        self, *, stdin: bool, stdout: bool, stderr: bool, keys: bytes = b""
+        self, *, stdin: bool, stdout: bool, stderr: bool, framed: bool, keys: bytes = b""
     ) -> Attachment:
         """Return what the runtime hands to the supervisor; the caller closes its socket."""
         if self.sock is None:
             raise ConnectionResetError("the connection was handed over already")
         sock, self.sock = self.sock, None
-        return Attachment(sock, stdin, stdout, stderr, keys)
+        return Attachment(sock, stdin, stdout, stderr, keys, framed)
 
     def send(self, data: bytes) -> None:
         """Write a last word before the connection ends."""
@@ -153,8 +155,48 @@ class TakenOver:
 class Pending:
     """An attachment that waits for its container to start."""
 
-    def __init__(self, make: Callable[[], Attachment]) -> None:
+    def __init__(self, taken: TakenOver, make: Callable[[], Attachment]) -> None:
+        self._taken = taken
         self.take = make
+
+    def drop_if_gone(self) -> bool:
+        """Let go of a client that has hung up; tell whether it had."""
+        sock = self._taken.sock
+        if sock is None:
+            return True
+        # A client without input closes its half at once: it is gone when both are closed.
+        state = select.poll()
+        state.register(sock.fileno(), 0)
+        gone = bool(state.poll(0))
+        if gone:
+            sock.close()
+            self._taken.sock = None
+        return gone
+
+
+async def while_connected(
+    request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
+) -> web.StreamResponse:
+    """Do what only its client wants, and stop when the client hangs up.
+
+    Raises: ConnectionResetError(it did).
+    """
+    if request.transport is None:
+        work.close()
+        raise ConnectionResetError("the client is gone")
+    task = asyncio.ensure_future(work)
+    with Hangup(request.transport.get_extra_info("socket").fileno()) as hangup:
+        gone = asyncio.ensure_future(hangup.happened.wait())
+        try:
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+    if task.cancelled():
+        raise ConnectionResetError("the client is gone")
+    return task.result()
 
 
 _NAMED_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}

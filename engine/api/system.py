@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from engine.api.keys import API_VERSION, SERVICES, json_response
-from engine.api.streams import JsonStream, read_filters
+from engine.api.streams import JsonStream, read_filters, while_connected
 from engine.core.clock import parse_since
 from engine.core.errors import InvalidArgument
 from engine.system import history
 from engine.system.info import info, version
 
 if TYPE_CHECKING:
-    from engine.core.events import Event
+    from collections.abc import Callable
+
+    from engine.core.events import Event, EventBus
 
 routes = web.RouteTableDef()
 
@@ -59,6 +61,16 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         inside = (since is None or seconds >= since) and (until is None or seconds <= until)
         return inside and history.matches(event, filters)
 
+    return await while_connected(request, _send_events(request, bus, wanted, since, until))
+
+
+async def _send_events(
+    request: web.Request,
+    bus: EventBus,
+    wanted: Callable[[Event], bool],
+    since: float | None,
+    until: float | None,
+) -> web.StreamResponse:
     lines = JsonStream(request)
     with bus.subscribe() as queue:
         await lines.start()

@@ -32,6 +32,7 @@ async def _tree(
     user = [] if running or not whole else await asyncio.to_thread(user_mounts, deps, container)
     request = {
         "op": operation,
+        "id": container.id,
         "pid": running.pid if running and whole else None,
         "rootfs": [asdict(item) for item in deps.snapshots.mounts(container.id)],
         "layers": deps.snapshots.layers(container.id),

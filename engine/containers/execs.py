@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import limits, options
+from engine.containers import limits, links, options
 from engine.containers.background import in_background
 from engine.containers.model import Container, Exec, Verb
-from engine.core.errors import Conflict, InvalidArgument, StartFailed
+from engine.core.errors import Conflict, EngineError, InvalidArgument, StartFailed
 from engine.core.ids import new_id
 from engine.kernel.process import CAPABILITIES
 from engine.supervisor.spec import ProcessSpec
@@ -61,7 +62,7 @@ async def start_exec(
     try:
         instance.running = await container.running.exec(
             instance.id,
-            process_spec(container, config, console_size),
+            process_spec(deps, container, config, console_size),
             attachments,
             privileged=privileged,
         )
@@ -87,7 +88,10 @@ def _forget(deps: Containers, instance: Exec) -> None:
 
 
 def process_spec(
-    container: Container, config: dict[str, Any], console_size: tuple[int, int] | None
+    deps: Containers,
+    container: Container,
+    config: dict[str, Any],
+    console_size: tuple[int, int] | None,
 ) -> ProcessSpec:
     """Return the process that Docker's exec configuration asks for."""
     host = container.host_config
@@ -96,6 +100,8 @@ def process_spec(
     names = {item.split("=", 1)[0] for item in config.get("Env") or ()}
     env = [item for item in container.config["Env"] if item.split("=", 1)[0] not in names]
     env.insert(0, f"HOSTNAME={container.config['Hostname']}")
+    with contextlib.suppress(EngineError):  # what it is linked to may have ended
+        env = [*links.environment(deps, container), *env]
     if terminal and not any(item.startswith("TERM=") for item in env):
         env.append("TERM=xterm")
     return ProcessSpec(

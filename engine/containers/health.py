@@ -109,7 +109,7 @@ async def _probe(deps: Containers, container: Container, check: dict[str, Any]) 
     deps.publish(container, f"exec_start: {text}", execID=exec_id)
     timeout = _seconds(check, "Timeout", TIMEOUT)
     try:
-        code, output = await _run(container, exec_id, command, timeout)
+        code, output = await _run(deps, container, exec_id, command, timeout)
     except TimeoutError:
         code, output = -1, f"Health check exceeded timeout ({timeout:g}s)"
     except EngineError as error:
@@ -119,7 +119,7 @@ async def _probe(deps: Containers, container: Container, check: dict[str, Any]) 
 
 
 async def _run(
-    container: Container, exec_id: str, command: list[str], seconds: float
+    deps: Containers, container: Container, exec_id: str, command: list[str], seconds: float
 ) -> tuple[int, str]:
     if container.running is None:
         raise TimeoutError
@@ -129,7 +129,7 @@ async def _run(
     try:
         async with asyncio.timeout(seconds):
             attachment = Attachment(theirs, stdin=False, framed=False)
-            spec = process_spec(container, {"Cmd": command}, None)
+            spec = process_spec(deps, container, {"Cmd": command}, None)
             process = await container.running.exec(exec_id, spec, (attachment,))
             theirs.close()
             output = await _read(ours)

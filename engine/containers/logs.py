@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from engine.kernel.inotify import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from engine.containers.model import Container
 
@@ -40,7 +40,7 @@ class LogQuery:
 
 async def read_logs(
     container: Container, query: LogQuery, *, framed: bool = True
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield log output in Docker's wire format: frames, or raw text with a terminal."""
     path = container.document["LogPath"]
     terminal = bool(container.config.get("Tty")) or not framed
@@ -62,8 +62,10 @@ async def read_logs(
                 if past:
                     return
         if query.follow and files:
-            async for piece in _follow(container, path, files, rest, query, terminal):
-                yield piece
+            following = _follow(container, path, files, rest, query, terminal)
+            async with contextlib.aclosing(following) as pieces:
+                async for piece in pieces:
+                    yield piece
     finally:
         for file in files:
             os.close(file)
@@ -87,10 +89,12 @@ def _advance(
 
 async def _follow(
     container: Container, path: str, files: list[int], rest: bytes, query: LogQuery, terminal: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     with Watch(path) as watch:
-        async for piece in _grown(container, watch, path, files, rest, query, terminal):
-            yield piece
+        grown = _grown(container, watch, path, files, rest, query, terminal)
+        async with contextlib.aclosing(grown) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 async def _grown(
@@ -101,7 +105,7 @@ async def _grown(
     rest: bytes,
     query: LogQuery,
     terminal: bool,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     while True:
         watch.clear()
         # Asked before reading: what was written before the end is then certain to be read.

@@ -75,7 +75,7 @@ def validate(config: dict[str, Any], host: dict[str, Any], group: str) -> list[s
     kernel cannot hold are taken out of `host`, each with a warning.
     """
     _check_process(config)
-    _check_platform(config, host)
+    _check_platform(host)
     check_modes(config, host)
     limits.resources(host)
     limits.rlimits(host)
@@ -116,13 +116,11 @@ def _check_process(config: dict[str, Any]) -> None:
 _WINDOWS = ("CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth", "CredentialSpec")
 
 
-def _check_platform(config: dict[str, Any], host: dict[str, Any]) -> None:
+def _check_platform(host: dict[str, Any]) -> None:
     """Refuse what this platform, or a driver that is not here, would have to do."""
     for name in _WINDOWS:
         if host.get(name):
             raise InvalidArgument(f"invalid option: {name} is only supported on Windows")
-    if config.get("ArgsEscaped"):
-        raise InvalidArgument("invalid option: ArgsEscaped is only supported on Windows")
     if host.get("Runtime") not in (None, "", "hythe", "runc"):
         raise InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
     if host.get("Isolation") not in (None, "", "default"):
@@ -374,20 +372,26 @@ def log_options(host: dict[str, Any]) -> LogOptions:
     return LogOptions(kind, size, int(options["max-file"]), options["compress"] == "true", extras)
 
 
-def log_attributes(config: dict[str, Any], extras: dict[str, str]) -> dict[str, str]:
-    """Return the labels and variables that are to stand beside each line of the log."""
+def log_attributes(
+    config: dict[str, Any], extras: dict[str, str], names: dict[str, str]
+) -> dict[str, str]:
+    """Return the labels and variables that are to stand beside each line of the log.
+
+    `names` are the values of a tag's fields: "Name", "ID", "ImageName" and so on.
+    """
     env = dict(item.partition("=")[::2] for item in config.get("Env") or ())
     found: dict[str, str] = {}
     for word, values in (("labels", config.get("Labels") or {}), ("env", env)):
-        names = set(filter(None, extras.get(word, "").split(",")))
+        chosen = set(filter(None, extras.get(word, "").split(",")))
         pattern = extras.get(f"{word}-regex")
         found |= {
             key: value
             for key, value in values.items()
-            if key in names or (pattern and re.search(pattern, key))
+            if key in chosen or (pattern and re.search(pattern, key))
         }
     if "tag" in extras:
-        found["tag"] = extras["tag"]
+        pattern = r"\{\{\s*\.(\w+)\s*\}\}"
+        found["tag"] = re.sub(pattern, lambda word: names.get(word[1], ""), extras["tag"])
     return found
 
 
@@ -399,14 +403,24 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
+# Which namespace a kernel parameter belongs to: not one's own, it is not one's own to set.
+_SYSCTL_OWNERS = (
+    (("net.",), "NetworkMode", "host network"),
+    (("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."), "IpcMode", "host IPC"),
+    (("kernel.domainname", "kernel.hostname"), "UTSMode", "host UTS"),
+)
+
+
 def sysctls(host: dict[str, Any]) -> dict[str, str]:
     """Return kernel parameters, only such as belong to the container's own namespaces."""
     wanted = dict(host.get("Sysctls") or {})
     for name in wanted:
         if not _SYSCTLS.fullmatch(name) or "/" in name:
             raise InvalidArgument(f"sysctl '{name}' is not allowed")
-        if name.startswith("net.") and host.get("NetworkMode") == "host":
-            raise InvalidArgument(f"sysctl '{name}' not allowed in host network namespace")
+        for prefixes, field, words in _SYSCTL_OWNERS:
+            mode = str(host.get(field) or "")
+            if name.startswith(prefixes) and mode.startswith(("host", "container:")):
+                raise InvalidArgument(f"sysctl '{name}' not allowed in {words} namespace")
     return wanted
 
 

@@ -55,7 +55,8 @@ async def discard_container(
     if deps.by_name.get(container.name) == container.id:
         del deps.by_name[container.name]
     for pending in container.waiting_attachments:
-        pending.take().sock.close()  # whoever waited to see it start is told by the end
+        if not pending.drop_if_gone():
+            pending.take().sock.close()  # whoever waited to see it start is told by the end
     for exec_id in list(container.execs):
         deps.execs.pop(exec_id, None)
     deps.publish(container, "destroy")

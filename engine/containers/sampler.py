@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.containers.query import stats_row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from engine.containers.deps import Containers
     from engine.containers.model import Container
@@ -38,7 +38,7 @@ class Sampler:
         self._bulk_at = 0.0
         self._bulk_lock = asyncio.Lock()
 
-    async def watch(self, container: Container) -> AsyncIterator[dict[str, Any]]:
+    async def watch(self, container: Container) -> AsyncGenerator[dict[str, Any], None]:
         """Yield a reading at once, then one every second until the container is removed."""
         feed = self._feeds.setdefault(container.id, _Feed())
         feed.watchers += 1

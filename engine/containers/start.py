@@ -33,6 +33,7 @@ FIRST_DELAY = 0.1  # seconds before the first restart, doubled each time
 LONGEST_DELAY = 60.0
 STEADY = 10.0  # seconds of running after which the delay starts over
 
+MOST_CLIENTS = 200  # that a container starts with
 INIT_INSIDE = "/sbin/docker-init"
 
 
@@ -67,7 +68,10 @@ async def _start(deps: Containers, container: Container) -> None:
                 spec = await asyncio.to_thread(build_spec, deps, container, setup)
             except OSError as error:
                 raise Internal(f"{error.strerror}: {error.filename}") from error
-            attachments = [pending.take() for pending in container.waiting_attachments]
+            waiting = [item for item in container.waiting_attachments if not item.drop_if_gone()]
+            attachments = [pending.take() for pending in waiting[:MOST_CLIENTS]]
+            for pending in waiting[MOST_CLIENTS:]:
+                pending.take().sock.close()
             container.waiting_attachments.clear()
             running = await deps.runtime.start(spec, attachments)
             undo.pop_all()
@@ -295,7 +299,7 @@ def build_spec(deps: Containers, container: Container, setup: NetworkSetup) -> C
         log_max_size=logs.size,
         log_max_files=logs.files,
         log_compress=logs.compress,
-        log_attributes=options.log_attributes(config, logs.extras),
+        log_attributes=options.log_attributes(config, logs.extras, _tag_fields(container)),
         mounts=tuple(mounts),
         namespaces=namespaces,
         interfaces=setup.interfaces,
@@ -310,6 +314,20 @@ def build_spec(deps: Containers, container: Container, setup: NetworkSetup) -> C
         id_map=None if host["UsernsMode"] == "host" else deps.settings.id_map,
         privileged=bool(host.get("Privileged")),
     )
+
+
+def _tag_fields(container: Container) -> dict[str, str]:
+    image_id = str(container.document["Image"]).removeprefix("sha256:")
+    return {
+        "ID": container.id[:12],
+        "FullID": container.id,
+        "Name": container.name,
+        "ImageID": image_id[:12],
+        "ImageFullID": f"sha256:{image_id}",
+        "ImageName": str(container.config["Image"]),
+        "DaemonName": "docker",
+        "Command": " ".join([container.document["Path"], *container.document["Args"]]),
+    }
 
 
 def user_mounts(deps: Containers, container: Container) -> list[Mount]:

@@ -370,6 +370,8 @@ class Runtime:
         except BaseException:
             ours.close()
             theirs.close()
+            # A supervisor that was killed before it answered has not cleaned up.
+            await asyncio.to_thread(_sweep, cgroups.Cgroup(spec.cgroup))
             await asyncio.to_thread(discard_tree, directory)
             raise
         running = RunningContainer(

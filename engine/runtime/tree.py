@@ -68,6 +68,10 @@ def _enter(request: dict[str, Any]) -> None:
     if request["pid"]:
         theirs = f"/proc/{request['pid']}/ns/user"
         inside = os.open(f"/proc/{request['pid']}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        with open(f"/proc/{request['pid']}/cgroup", encoding="ascii", errors="replace") as groups:
+            if request["id"] not in groups.read():
+                # The number is somebody else's by now; that might be the host's own namespace.
+                raise Refused("other", "the container has ended")
         if os.readlink(theirs) != os.readlink("/proc/self/ns/user"):
             namespaces.join_path(theirs, namespaces.CLONE_NEWUSER)
             init.enter_user_namespace()
@@ -92,6 +96,8 @@ def _enter(request: dict[str, Any]) -> None:
     for item, tree in zip(user_mounts, trees, strict=True):
         if tree is not None:
             init.attach(root, item, tree)
+    if request.get("read_only"):
+        mounts.mount_setattr(root, mounts.MOUNT_ATTR_RDONLY)
     os.fchdir(root)
     os.close(root)
     os.chroot(".")
@@ -312,8 +318,8 @@ def _see_layers(request: dict[str, Any]) -> list[str]:
 def _changes(request: dict[str, Any]) -> None:
     """Tell what differs from the image, as JSON."""
     found = changes(_see_layers(request))
-    _say(ok=True)
     rows = [{"Path": item.path, "Kind": int(item.kind)} for item in found]
+    _say(ok=True)
     sys.stdout.buffer.write(json.dumps(rows).encode())
     sys.stdout.buffer.flush()
 

@@ -593,7 +593,6 @@ def become_user(
     wanted = frozenset(spec.capabilities) & held
     # A user namespace gives all capabilities anew, those included that the engine has not.
     bounding = process.held_capabilities() if in_user_namespace else held
-    confine(spec.apparmor)
     if program and not spec.no_new_privileges:
         seccomp.load(program)
     process.drop_bounding(wanted, bounding)
@@ -605,6 +604,8 @@ def become_user(
         # Entered again with the final rights: a directory that is not ours to search must fail.
     else:
         os.setresuid(user.uid, user.uid, user.uid)
+        process.set_capabilities(frozenset())  # the inheritable ones stay otherwise
+    process.prctl(PR_SET_DUMPABLE, 0)  # a change of user sets it anew
     # Changing the user clears the death signal, so it is set only now.
     process.prctl(process.PR_SET_PDEATHSIG, signal.SIGKILL)
     if spec.no_new_privileges:
@@ -683,14 +684,17 @@ def confine(profile: str | None) -> None:
         ) from error
 
 
-def close_all_but(channel: int) -> None:
-    """Close every descriptor but the standard streams and `channel`, a socket that closes on exec.
+def close_all_but(*kept: int) -> None:
+    """Close every descriptor but the standard streams and `kept`, which close on exec.
 
     Done before any path is followed that the container chose: a directory of the host that is
     still open would be reached as /proc/self/fd/N, also by execve itself (CVE-2024-21626).
     """
-    process.close_range(3, channel - 1)
-    process.close_range(channel + 1)
+    first = 3
+    for fd in sorted(set(kept)):
+        process.close_range(first, fd - 1)
+        first = max(first, fd + 1)
+    process.close_range(first)
 
 
 def execute(args: tuple[str, ...], env: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from engine.supervisor.log import LogWriter
 
+LEFT_AT_MOST = 1 << 20  # bytes: the largest pipe that needs no privilege
 CHUNK = 64 * 1024
 BACKLOG = 1024 * 1024  # bytes an attached client may lag behind before output waits for it
 
@@ -273,8 +274,10 @@ class Stdio:
     def drain(self) -> None:
         """Read what is left after the process ended, then let go of everything."""
         for fd in list(self._outputs):
-            while fd in self._outputs and self._read(fd):
-                continue
+            # No more than was in the pipe at the end: others may write on and on.
+            left = LEFT_AT_MOST
+            while left > 0 and fd in self._outputs and (count := self._read(fd)):
+                left -= count
             self._close_output(fd)
         self.close_stdin()
         if self._log:
@@ -292,31 +295,29 @@ class Stdio:
         if not self._read(fd) and events & (select.EPOLLHUP | select.EPOLLERR):
             self._close_output(fd)
 
-    def _read(self, fd: int) -> bool:
-        """Move one piece of output on; False when there is none."""
+    def _read(self, fd: int) -> int:
+        """Move one piece of output on and return its bytes; 0 when there is none."""
         try:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         except OSError as error:
             if error.errno != errno.EIO:  # a terminal whose last user is gone says EIO
                 raise
             data = b""
         if not data:
             self._close_output(fd)
-            return False
+            return 0
         stream = self._outputs[fd]
         if self._log:
             self._log.write(stream, data)
         if self._attachments:
-            framed = data
-            if not self._terminal:
-                framed = bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+            framed = bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
             for attachment in list(self._attachments):
                 if stream in attachment.outputs:
                     attachment.send(framed if attachment.framed else data)
             self.pace()
-        return True
+        return len(data)
 
     def _close_output(self, fd: int) -> None:
         if self._outputs.pop(fd, None) is not None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 MOST_TREES = 250  # descriptors that one message may carry
 LONGEST_START = 120  # seconds
+LONGEST_ERROR = 2000  # characters
 
 
 class Child:
@@ -71,7 +72,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Start the container, answer on the control socket, and stay until it ends."""
-        received = wire.receive(self._control)
+        received = wire.receive(self._control, most_fds=MOST_TREES)
         if received is None:
             return
         message, fds = received
@@ -80,14 +81,10 @@ class Supervisor:
         self._cgroup = Cgroup(self._spec.cgroup)
         try:
             self._start(message, fds)
-        except init.Failure as failure:
-            self._give_up({"error": failure.message, "kind": failure.kind})
+            self._save("running.json", {"pid": self._init.pid, "started_at_ns": self._started_ns})
+        except Exception as error:  # noqa: BLE001 - the client is told, whatever it was
+            self._give_up(_told(error))
             return
-        except OSError as error:
-            where = f" {error.filename}" if error.filename else ""
-            self._give_up({"error": f"{error.strerror}{where}", "kind": "other"})
-            return
-        self._save("running.json", {"pid": self._init.pid, "started_at_ns": self._started_ns})
         answer = {"pid": self._init.pid, "started_at_ns": self._started_ns}
         self._connect(self._control)
         try:
@@ -267,11 +264,13 @@ class Supervisor:
         if spec.process.terminal:
             master, slave = init.open_terminal(spec.process, console=True)
             wire.send(channel, {"terminal": True}, (master,))
-            streams.use_terminal(slave)
+            streams.use(slave)
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         else:
-            streams.use_pipes()
+            streams.use(None)
         init.close_all_but(channel.fileno())
         init.protect(spec)
+        init.confine(spec.process.apparmor)
         userns = spec.id_map is not None
         env = init.become_user(spec.process, program, self._held, in_user_namespace=userns)
         if spec.process.terminal:
@@ -339,26 +338,32 @@ class Supervisor:
     ) -> None:
         self._cgroup.add(0)
         process.forbid_imports()
-        init.join(self._init.pidfd, userns=self._spec.id_map is not None)
+        userns = self._spec.id_map is not None
+        init.join(self._init.pidfd, userns=userns)
+        # What the container can see and trace must have no more than it has itself, so all rights
+        # are given up before the process is born into its pid namespace.
+        slave = None
+        if spec.terminal:
+            master, slave = init.open_terminal(spec, console=False)
+            wire.send(channel, {"terminal": True}, (master,))
+        keep = {channel.fileno(), far.fileno(), *streams.far, *([] if slave is None else [slave])}
+        init.close_all_but(*keep)
+        streams.use(slave)
+        env = init.become_user(spec, program, self._held, in_user_namespace=userns)
         # Entering a pid namespace takes effect with the next child; as our parent's child it is
         # waited for by the supervisor itself. Its number here may be that of another pid
         # namespace, so it is handed over by descriptor.
-        pid, pidfd = namespaces.clone3(namespaces.CLONE_PARENT)
+        pid, pidfd = namespaces.fork_sibling()
         if pid:
             wire.send(far, {}, (pidfd,))
             os._exit(0)
         os.setsid()
-        if spec.terminal:
-            master, slave = init.open_terminal(spec, console=False)
-            wire.send(channel, {"terminal": True}, (master,))
-            streams.use_terminal(slave)
-        else:
-            streams.use_pipes()
-        init.close_all_but(channel.fileno())
-        userns = self._spec.id_map is not None
-        env = init.become_user(spec, program, self._held, in_user_namespace=userns)
-        if spec.terminal:
+        process.prctl(process.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if slave is not None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             env.setdefault("TERM", "xterm")
+        init.close_all_but(channel.fileno())
+        init.confine(spec.apparmor)
         init.execute(spec.args, env)
 
     def _exec_ended(self, exec_id: str) -> None:
@@ -395,11 +400,8 @@ class Supervisor:
         request, fds = received
 
         def reply(answer: dict[str, Any] | Exception) -> None:
-            if isinstance(answer, init.Failure):
-                answer = {"error": answer.message, "kind": answer.kind}
-                _close_all(fds)
-            elif isinstance(answer, Exception):
-                answer = {"error": f"{type(answer).__name__}: {answer}", "kind": "other"}
+            if isinstance(answer, Exception):
+                answer = _told(answer)
                 _close_all(fds)
             self._tell(connection, {**answer, "reply": request.get("id")})
 
@@ -566,7 +568,7 @@ class _Streams:
     def __init__(self, spec: ProcessSpec) -> None:
         self._spec = spec
         self._near: list[int] = []
-        self._far: list[int] = []
+        self.far: list[int] = []
         if spec.terminal:
             return
         if spec.open_stdin:
@@ -574,20 +576,20 @@ class _Streams:
         else:
             far, near = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), -1
         self._near.append(near)
-        self._far.append(far)
+        self.far.append(far)
         for _ in range(2):
             near, far = os.pipe2(os.O_CLOEXEC)
             self._near.append(near)
-            self._far.append(far)
+            self.far.append(far)
 
     def give_to(self, uid: int) -> None:
         """Let another user own the pipes: the root of a user namespace cannot take them."""
-        for fd in self._far[1:] + ([self._far[0]] if self._near and self._near[0] >= 0 else []):
+        for fd in self.far[1:] + ([self.far[0]] if self._near and self._near[0] >= 0 else []):
             os.fchown(fd, uid, uid)
 
     def close_far(self) -> None:
         """Close the child's ends in the parent."""
-        for fd in self._far:
+        for fd in self.far:
             os.close(fd)
 
     def close_near(self) -> None:
@@ -596,16 +598,10 @@ class _Streams:
             if fd >= 0:
                 os.close(fd)
 
-    def use_pipes(self) -> None:
-        """Make the child's ends its standard streams."""
-        for number, fd in enumerate(self._far):
-            os.dup2(fd, number)
-
-    def use_terminal(self, slave: int) -> None:
-        """Make a terminal the child's controlling terminal and standard streams."""
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    def use(self, slave: int | None) -> None:
+        """Make the child's ends, or a terminal, its standard streams."""
         for number in range(3):
-            os.dup2(slave, number)
+            os.dup2(self.far[number] if slave is None else slave, number)
 
     def pump(
         self, loop: Loop, master: int | None, log: LogWriter | None, *, stdin_once: bool
@@ -622,16 +618,27 @@ class _Streams:
 def _child(channel: socket.socket, body: Any) -> None:
     """Run `body` in a fresh child; report what stops it and never return."""
     try:
-        _reset_signals()
-        body()
-    except init.Failure as failure:
-        wire.send(channel, {"error": failure.message, "kind": failure.kind})
-    except OSError as error:
+        try:
+            _reset_signals()
+            body()
+        except BaseException as error:  # noqa: BLE001 - a child must never run on as its parent
+            wire.send(channel, _told(error))
+    finally:
+        os._exit(1)
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """Return what the daemon is told of a failure; names in it may be of any length."""
+    if isinstance(error, init.Failure):
+        kind, text = error.kind, error.message
+    elif isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
-        wire.send(channel, {"error": f"{error.strerror}{where}", "kind": "other"})
-    except BaseException as error:  # noqa: BLE001 - a child must never run on as its parent
-        wire.send(channel, {"error": f"{type(error).__name__}: {error}", "kind": "other"})
-    os._exit(1)
+        kind, text = "other", f"{error.strerror}{where}"
+    else:
+        kind, text = "other", f"{type(error).__name__}: {error}"
+    if len(text) > LONGEST_ERROR:
+        text = text[:LONGEST_ERROR] + "…"
+    return {"error": text.encode("utf-8", "replace").decode(), "kind": kind}
 
 
 def _reset_signals() -> None:

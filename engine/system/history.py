@@ -29,11 +29,12 @@ def matches(event: Event, filters: dict[str, list[str]]) -> bool:
             hit = any(event.action == v or event.action.split(":")[0] == v for v in values)
         elif key == "label":
             pairs = {f"{k}={v}" for k, v in event.attributes.items()}
-            hit = any(value in event.attributes or value in pairs for value in values)
+            hit = all(value in event.attributes or value in pairs for value in values)
         elif key == "scope":
             hit = "local" in values
         elif key == "image" and event.type == "container":
-            hit = event.attributes.get("image") in values
+            image = event.attributes.get("image", "")
+            hit = image in values or image.rpartition(":")[0] in values
         else:
             hit = event.type == key and any(
                 value in names or event.id.startswith(value) for value in values

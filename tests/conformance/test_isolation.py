@@ -154,10 +154,10 @@ def test_a_container_cannot_bring_its_own_python(engine):
 
 
 def test_the_engines_own_files_are_closed(engine):
-    """Directories that others may pass but not list, a database and sockets for root alone."""
+    """Nothing that a container made setuid is within others' reach."""
     root, run = engine.settings.state, engine.settings.run
     for path, mode in (
-        (root, 0o711),
+        (root, 0o700),
         (root / "snapshots", 0o711),
         (root / "containers", 0o711),
         (root / "content", 0o700),
