@@ -24,6 +24,7 @@ class Settings:
     root: Path
     run: Path
     id_map: tuple[int, int] | None = None  # users of containers: first ID on the host, how many
+    address_pools: str = ""  # where networks take their subnets from; "" for Docker's own pools
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -34,12 +35,14 @@ class Settings:
     def for_data(cls, data: Path) -> Settings:
         """Keep everything below `data`; the socket is <data>/run/engine.sock.
 
-        HYTHE_USERNS_REMAP ("default" or "100000:65536") gives containers users of their own.
+        HYTHE_USERNS_REMAP ("default" or "100000:65536") gives containers users of their own,
+        HYTHE_ADDRESS_POOLS ("10.10.0.0/16:24,fd00:1::/48:64") their networks' subnets.
         Raises: InvalidArgument(not a map).
         """
         data = data.resolve()
         run = DEFAULT_RUN if data == DEFAULT_ROOT else data / "run"
-        return cls(data, run, _id_map(os.environ.get("HYTHE_USERNS_REMAP") or ""))
+        pools = os.environ.get("HYTHE_ADDRESS_POOLS") or ""
+        return cls(data, run, _id_map(os.environ.get("HYTHE_USERNS_REMAP") or ""), pools)
 
     @property
     def state(self) -> Path:

@@ -28,6 +28,7 @@ from engine.core.events import EventBus
 from engine.core.trees import discard_tree
 from engine.images.images import Images
 from engine.networks.networks import Networks
+from engine.networks.sandboxes import Sandboxes
 from engine.runtime.runtime import Runtime
 from engine.snapshots.overlay import Snapshots
 from engine.store.containers import ContainerTable
@@ -62,7 +63,7 @@ async def serve(settings: Settings) -> None:
         log.info("listening on %s", settings.socket)
         await _until_told_to_stop()
         await runner.cleanup()
-        await services.networks.close()
+        await services.sandboxes.close()
         await services.runtime.close()
         database.close()
         settings.socket.unlink(missing_ok=True)
@@ -98,11 +99,20 @@ def _build(settings: Settings, database: Database) -> Services:
     events = EventBus()
     snapshots = Snapshots(settings, database)
     images = Images(settings, database, events, snapshots)
-    networks = Networks(settings, database)
+    networks = Networks(settings, database, events)
+    sandboxes = Sandboxes(settings, database, networks, events)
     runtime = Runtime(settings, [DEFAULT_CAPABILITIES])
     volumes = Volumes(settings, database, events, runtime.scratch)
     containers = Containers(
-        settings, events, ContainerTable(database), images, snapshots, networks, volumes, runtime
+        settings,
+        events,
+        ContainerTable(database),
+        images,
+        snapshots,
+        networks,
+        sandboxes,
+        volumes,
+        runtime,
     )
     images.users = lambda image_id: [
         (item.id, item.is_running)
@@ -115,7 +125,9 @@ def _build(settings: Settings, database: Database) -> Services:
         if any(plan["Type"] == "volume" and plan["Name"] == name for plan in item.document["Plan"])
     ]
     sampler = Sampler(containers)
-    return Services(settings, events, images, networks, volumes, runtime, containers, sampler)
+    return Services(
+        settings, events, images, networks, sandboxes, volumes, runtime, containers, sampler
+    )
 
 
 async def _open(settings: Settings, services: Services) -> None:
@@ -133,7 +145,7 @@ async def _open(settings: Settings, services: Services) -> None:
     await asyncio.to_thread(services.images.open)
     await asyncio.to_thread(containers.snapshots.open, set(containers.by_id))
     running = await adopt_containers(containers)
-    await services.networks.open(running.__contains__)
+    await services.sandboxes.open(running)
     used: dict[str, set[str]] = {}
     for container_id in running:
         for plan in containers.by_id[container_id].document["Plan"]:

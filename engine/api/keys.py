@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.core.events import EventBus
     from engine.images.images import Images
     from engine.networks.networks import Networks
+    from engine.networks.sandboxes import Sandboxes
     from engine.runtime.runtime import Runtime
     from engine.volumes.volumes import Volumes
 
@@ -27,6 +28,7 @@ class Services:
     events: EventBus
     images: Images
     networks: Networks
+    sandboxes: Sandboxes
     volumes: Volumes
     runtime: Runtime
     containers: Containers

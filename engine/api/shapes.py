@@ -151,6 +151,12 @@ def check_network(body: dict[str, Any]) -> None:
         _check_members(config.get("AuxiliaryAddresses"), str, "IPAM.Config.AuxiliaryAddresses")
 
 
+def check_connect(body: dict[str, Any]) -> None:
+    """Judge the types of a request to connect or disconnect. Raises: InvalidArgument."""
+    _check(body, {"Container": str, "Force": bool}, "")
+    check_endpoint(body.get("EndpointConfig"), "EndpointConfig")
+
+
 def check_volume(body: dict[str, Any]) -> None:
     """Judge the types of a volume's create request. Raises: InvalidArgument."""
     fields = {**_fields(str, "Name Driver"), **_fields(dict, "DriverOpts Labels ClusterVolumeSpec")}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from engine.containers import options
 from engine.containers.model import Container, State, new_state
 from engine.containers.mounts import describe, make_mounts, plan_mounts
+from engine.containers.networking import read_endpoints
+from engine.containers.options import normal_ports
 from engine.containers.remove import discard_container
 from engine.core import clock
 from engine.core.errors import Conflict, InvalidArgument, NotFound
@@ -61,7 +63,8 @@ async def _create(
     _inherit(config, image)
     if not (config.get("Entrypoint") or config.get("Cmd")):
         raise InvalidArgument("no command specified")
-    _read_endpoints(config, host, networking)
+    endpoints = read_endpoints(deps, config, host, networking)
+    _normalise_ports(config, host)
     warnings = options.validate(config, host, deps.runtime.group)
     if deps.settings.id_map and host["UsernsMode"] != "host":
         options.check_user_namespace(host)
@@ -94,7 +97,8 @@ async def _create(
                 "RestartCount": 0,
                 "LogPath": "" if logs == "none" else str(directory / f"{container_id}-json.log"),
                 "Plan": plan,
-                "NetworkSettings": _no_network(host["NetworkMode"]),
+                "Endpoints": endpoints,
+                "NetworkSettings": {"Bridge": "", "SandboxID": "", "Ports": {}, "Networks": {}},
             }
         )
         container.exited.set()
@@ -185,40 +189,6 @@ def _claim_name(deps: Containers, name: str | None, container_id: str) -> str:
     raise Conflict("no free name was found")
 
 
-def _read_endpoints(
-    config: dict[str, Any], host: dict[str, Any], networking: dict[str, Any]
-) -> None:
-    """Judge NetworkingConfig, and take a hardware address from where newer clients put it."""
-    if config.get("NetworkDisabled"):
-        host["NetworkMode"] = "none"
-    for name, endpoint in (networking.get("EndpointsConfig") or {}).items():
-        if name not in (host["NetworkMode"], "default"):
-            raise NotFound.network(name)
-        endpoint = endpoint or {}
-        addresses = endpoint.get("IPAMConfig") or {}
-        if addresses.get("IPv4Address") or addresses.get("IPv6Address"):
-            raise InvalidArgument(
-                "invalid config for network bridge: invalid endpoint settings:\nuser specified IP "
-                "address is supported on user defined networks only"
-            )
-        if addresses.get("LinkLocalIPs"):
-            raise InvalidArgument("link-local addresses are not supported by this engine")
-        if endpoint.get("DriverOpts"):
-            raise InvalidArgument("options of a network's driver are not supported by this engine")
-        if endpoint.get("Aliases"):
-            raise InvalidArgument(
-                "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped "
-                "alias is supported only for containers in user defined networks"
-            )
-        if mac := endpoint.get("MacAddress"):
-            if config.get("MacAddress") not in (None, "", mac):
-                raise InvalidArgument(
-                    "the container-wide MAC address must match the endpoint-specific MAC address "
-                    "for the main network, or should be left empty"
-                )
-            config["MacAddress"] = mac
-
-
 def _name_others(deps: Containers, host: dict[str, Any]) -> None:
     """Write the IDs of other containers for the names that namespaces and links were asked by."""
     for field in ("NetworkMode", "PidMode", "IpcMode"):
@@ -238,6 +208,22 @@ def _hostname(deps: Containers, host: dict[str, Any], container_id: str) -> str:
     return container_id[:12]
 
 
-def _no_network(mode: str) -> dict[str, Any]:
-    networks = {} if mode.startswith("container:") else {mode: {"IPAddress": ""}}
-    return {"Bridge": "", "SandboxID": "", "Ports": {}, "Networks": networks}
+def _normalise_ports(config: dict[str, Any], host: dict[str, Any]) -> None:
+    """Write every port with its protocol, a range as its members."""
+    if config.get("ExposedPorts"):
+        config["ExposedPorts"] = {key: {} for key in normal_ports(config["ExposedPorts"])}
+    bindings: dict[str, Any] = {}
+    for key, values in (host.get("PortBindings") or {}).items():
+        for number, name in enumerate(normal_ports([key])):
+            bindings[name] = [_shifted(value, number) for value in values or ()] or values
+    if bindings:
+        host["PortBindings"] = bindings
+
+
+def _shifted(binding: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return the binding of a range's member: the host's ports go along with the container's."""
+    port = str(binding.get("HostPort") or "")
+    first, separator, _ = port.partition("-")
+    if not number or not separator or not first.isdigit():
+        return binding
+    return {**binding, "HostPort": str(int(first) + number)}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.core.events import EventBus
     from engine.images.images import Images
     from engine.networks.networks import Networks
+    from engine.networks.sandboxes import Sandboxes
     from engine.runtime.runtime import Runtime
     from engine.snapshots.overlay import Snapshots
     from engine.store.containers import ContainerTable
@@ -29,6 +30,7 @@ class Containers:
     images: Images
     snapshots: Snapshots
     networks: Networks
+    sandboxes: Sandboxes
     volumes: Volumes
     runtime: Runtime
     by_id: dict[str, Container] = field(default_factory=dict)

@@ -21,6 +21,8 @@ _NOT_TOLD = ("HOME", "HOSTNAME", "PATH")
 
 def _linked(deps: Containers, container: Container) -> Iterator[tuple[Container, str, str]]:
     """Yield (container, alias, address) of each link. Raises: NotFound · Conflict."""
+    if container.host_config["NetworkMode"] != "bridge":
+        return  # elsewhere a link is a name for the resolver
     for text in container.host_config.get("Links") or ():
         name, _, alias = text.partition(":")
         other = deps.find(name)

@@ -10,14 +10,17 @@ import os
 import re
 import signal
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.containers import limits
 from engine.containers.mounts import mounts_wanted
 from engine.core.errors import InvalidArgument, Unsupported
 from engine.kernel import apparmor
 from engine.kernel.process import CAPABILITIES
-from engine.networks.model import PortBinding
+from engine.networks.model import ENDPOINT_INTERFACE, ENDPOINT_SYSCTLS, PortBinding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DEFAULT_CAPABILITIES = tuple(
     f"CAP_{name}"
@@ -173,7 +176,7 @@ def check_modes(config: dict[str, Any], host: dict[str, Any]) -> None:
     network = host.get("NetworkMode") or ""
     if host.get("UTSMode") == "host" and config.get("Hostname"):
         raise InvalidArgument("conflicting options: hostname and the UTS mode")
-    if host.get("Links") and network not in ("", "default", "bridge"):
+    if host.get("Links") and (network in ("host", "none") or network.startswith("container:")):
         raise InvalidArgument("conflicting options: host type networking can't be used with links")
     if not network.startswith("container:"):
         return
@@ -424,6 +427,34 @@ def sysctls(host: dict[str, Any]) -> dict[str, str]:
     return wanted
 
 
+ENDPOINT_OPTIONS = (ENDPOINT_INTERFACE, ENDPOINT_SYSCTLS)
+_MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+
+
+def check_mac(text: str) -> None:
+    """Refuse what is no address of an interface. Raises: InvalidArgument."""
+    if not _MAC.fullmatch(text):
+        raise InvalidArgument(f"invalid MAC address: {text}")
+    if int(text[:2], 16) & 1:
+        raise InvalidArgument(f"invalid MAC address: {text} is a group's, not an interface's")
+
+
+def normal_ports(keys: Iterable[str]) -> list[str]:
+    """Return "80/tcp" for "80", and each port of "8000-8002/udp". Raises: InvalidArgument."""
+    found = []
+    for key in keys:
+        numbers, _, protocol = key.partition("/")
+        first, separator, last = numbers.partition("-")
+        protocol = (protocol or "tcp").lower()
+        if separator and not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+            raise InvalidArgument(f"invalid port specification: {key!r}")
+        many = range(int(first), int(last) + 1) if separator else (numbers,)
+        for number in many:
+            parse_port(f"{number}/{protocol}")
+            found.append(f"{number}/{protocol}")
+    return found
+
+
 def port_bindings(config: dict[str, Any], host: dict[str, Any]) -> tuple[PortBinding, ...]:
     """Return the ports to publish. Raises: InvalidArgument."""
     found = []
@@ -454,6 +485,6 @@ def parse_port(key: str) -> tuple[int, str]:
     number, _, protocol = key.partition("/")
     if not number.isdigit() or not 0 < int(number) <= 65535:
         raise InvalidArgument(f"invalid port specification: {key!r}")
-    if (protocol or "tcp") not in ("tcp", "udp"):
-        raise Unsupported(f"publishing {protocol} ports is not supported by this engine")
+    if (protocol or "tcp") not in ("tcp", "udp", "sctp"):
+        raise InvalidArgument(f"invalid proto: {protocol}")
     return int(number), protocol or "tcp"

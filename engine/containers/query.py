@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.containers import links, options
 from engine.containers.model import Container, State, Verb
+from engine.containers.networking import settings_of
 from engine.core import clock
 from engine.core.errors import InvalidArgument, NotFound, Unsupported
 from engine.core.labels import has_label
@@ -125,7 +126,7 @@ def _image_name(deps: Containers, container: Container) -> str:
 
 def _row(deps: Containers, container: Container, aliases: dict[str, list[str]]) -> dict[str, Any]:
     document = container.document
-    settings = document["NetworkSettings"] if container.is_running else _unplugged(document)
+    settings = settings_of(deps, container)
     config, host = container.config, container.host_config
     created = clock.parse(document["Created"])
     return {
@@ -187,13 +188,12 @@ def _matches(deps: Containers, container: Container, filters: dict[str, list[str
                 mine = container.document["Created"]
                 hit = mine < other if key == "before" else mine > other
             case "network":
+                networks = settings_of(deps, container)["Networks"]
+                ids = [item.get("NetworkID") or "" for item in networks.values()]
                 mode = container.host_config["NetworkMode"]
-                ids = [
-                    network.get("NetworkID") or ""
-                    for network in container.document["NetworkSettings"]["Networks"].values()
-                ]
                 hit = any(
-                    value == mode or any(item.startswith(value) for item in ids) for value in values
+                    value == mode or value in networks or any(i.startswith(value) for i in ids)
+                    for value in values
                 )
             case "volume":
                 hit = any(
@@ -326,7 +326,7 @@ def inspect_container(deps: Containers, container: Container, *, size: bool) -> 
     """Return Docker's full description."""
     document = container.document
     directory = deps.settings.state / "containers" / container.id
-    settings = document["NetworkSettings"] if container.is_running else _unplugged(document)
+    settings = settings_of(deps, container)
     result = {
         "Id": container.id,
         "Created": document["Created"],
@@ -354,17 +354,6 @@ def inspect_container(deps: Containers, container: Container, *, size: bool) -> 
         "NetworkSettings": {**_NETWORK_SETTINGS, **settings},
     }
     return {**result, **_sizes(deps, container.id, document["Image"])} if size else result
-
-
-def _unplugged(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a container that holds no address now."""
-    settings = dict(document["NetworkSettings"])
-    blank = {"IPAddress": "", "Gateway": "", "MacAddress": "", "EndpointID": "", "IPPrefixLen": 0}
-    settings |= {**blank, "Ports": {}, "SandboxID": "", "SandboxKey": ""}
-    settings["Networks"] = {
-        name: {**network, **blank} for name, network in (settings.get("Networks") or {}).items()
-    }
-    return settings
 
 
 def top(container: Container, arguments: str) -> dict[str, Any]:

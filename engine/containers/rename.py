@@ -28,5 +28,6 @@ async def rename_container(deps: Containers, container: Container, name: str) ->
         deps.claim_name(name, container.id)
         container.document["Name"] = name
         deps.save(container)
+        deps.sandboxes.rename(container.id, name)
         deps.by_name.pop(old, None)
     deps.publish(container, "rename", oldName=f"/{old}")

@@ -14,12 +14,13 @@ from engine.containers.background import in_background
 from engine.containers.health import begin_health_checks, end_health_checks
 from engine.containers.model import Container, State, Verb
 from engine.containers.mounts import runtime_mount
+from engine.containers.networking import publish_network, request_of
 from engine.containers.remove import discard_container
 from engine.core import clock
 from engine.core.errors import Conflict, EngineError, Internal, StartFailed, StoreFailed
 from engine.kernel.cgroups import Cgroup
 from engine.kernel.mount import Mount
-from engine.networks.model import NetworkRequest, NetworkSetup
+from engine.networks.model import NetworkSetup
 from engine.runtime.runtime import ExitStatus, RunningContainer
 from engine.supervisor.spec import ContainerSpec, ProcessSpec
 
@@ -61,7 +62,7 @@ async def _start(deps: Containers, container: Container) -> None:
     attachments: list[Attachment] = []
     try:
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(deps.networks.release, container.id)
+            undo.push_async_callback(deps.sandboxes.release, container.id)
             undo.callback(release_volumes, deps, container)
             setup = await _set_up_network(deps, container)
             try:
@@ -89,7 +90,9 @@ async def _start(deps: Containers, container: Container) -> None:
         for item in attachments:
             item.sock.close()
     container.document["NetworkSettings"] = setup.settings
+    await deps.sandboxes.answer_names(running)
     _is_running(container, running)
+    _tell_networks(deps, container, "connect")
     deps.save(container)
     for plan in _volume_plans(container):
         deps.events.publish(
@@ -105,6 +108,12 @@ async def _start(deps: Containers, container: Container) -> None:
     deps.publish(container, "start")
     in_background(_watch(deps, container, running))
     begin_health_checks(deps, container)
+
+
+def _tell_networks(deps: Containers, container: Container, action: str) -> None:
+    sandbox = deps.sandboxes.get(container.id)
+    for network_id in sandbox.endpoints if sandbox else ():
+        publish_network(deps, action, deps.networks.get(network_id), container)
 
 
 def _volume_plans(container: Container) -> list[dict[str, Any]]:
@@ -167,8 +176,9 @@ async def record_exit(deps: Containers, container: Container, status: ExitStatus
     except StoreFailed:
         # A full disk must not keep anybody waiting; the supervisor's own record stays for later.
         log.exception("the end of %s could not be written down", container.name)
+    _tell_networks(deps, container, "disconnect")
     with contextlib.suppress(StoreFailed):  # what is still written of it goes with the next start
-        await deps.networks.release(container.id)
+        await deps.sandboxes.release(container.id)
     await asyncio.to_thread(release_volumes, deps, container)
     for plan in _volume_plans(container):
         attributes = {"container": container.id, "driver": "local"}
@@ -240,7 +250,7 @@ async def _set_up_network(deps: Containers, container: Container) -> NetworkSetu
         names = ("hosts", "resolv.conf", "hostname")
         files = {f"/etc/{name}": str(directory / name) for name in names}
         return NetworkSetup((), files, {"Ports": {}, "Networks": {}})
-    return await deps.networks.allocate(_network_request(deps, container))
+    return await deps.sandboxes.allocate(request_of(deps, container))
 
 
 def _running_other(deps: Containers, mode: str, deed: str) -> Container:
@@ -251,26 +261,6 @@ def _running_other(deps: Containers, mode: str, deed: str) -> Container:
     if other.state is State.RESTARTING:
         raise Conflict(f"cannot {deed} a restarting container: {other.id}")
     return other
-
-
-def _network_request(deps: Containers, container: Container) -> NetworkRequest:
-    config, host = container.config, container.host_config
-    mode = host["NetworkMode"]
-    linked = tuple(f"{name}:{address}" for name, address in links.hosts(deps, container))
-    return NetworkRequest(
-        container_id=container.id,
-        name=container.name,
-        hostname=config["Hostname"],
-        domainname=config.get("Domainname") or "",
-        mode=mode,
-        mac=config.get("MacAddress") or "",
-        bindings=() if mode != "bridge" else options.port_bindings(config, host),
-        exposed=tuple(config.get("ExposedPorts") or ()),
-        dns=tuple(host.get("Dns") or ()),
-        dns_search=tuple(host.get("DnsSearch") or ()),
-        dns_options=tuple(host.get("DnsOptions") or ()),
-        extra_hosts=(*(host.get("ExtraHosts") or ()), *linked),
-    )
 
 
 def build_spec(deps: Containers, container: Container, setup: NetworkSetup) -> ContainerSpec:
@@ -303,6 +293,7 @@ def build_spec(deps: Containers, container: Container, setup: NetworkSetup) -> C
         mounts=tuple(mounts),
         namespaces=namespaces,
         interfaces=setup.interfaces,
+        resolver=setup.resolver,
         resources=limits.resources(host),
         readonly_rootfs=bool(host.get("ReadonlyRootfs")),
         masked_paths=tuple(host["MaskedPaths"]),
@@ -411,12 +402,12 @@ def process_spec(container: Container, linked: list[str]) -> ProcessSpec:
     )
 
 
-async def adopt_containers(deps: Containers) -> set[str]:
-    """Find the containers that an earlier daemon left running; return the IDs of those that run.
+async def adopt_containers(deps: Containers) -> dict[str, RunningContainer]:
+    """Find the containers that an earlier daemon left running; return those that run, by ID.
 
     Called before networks open, so that theirs are kept. Exits are acted on by `settle`.
     """
-    running = set()
+    running = {}
     for container in deps.by_id.values():
         if not container.is_running:
             # A start that was cut off before it was written down is undone.
@@ -427,7 +418,7 @@ async def adopt_containers(deps: Containers) -> set[str]:
             container.running = found
             container.exited.clear()
             await _agree_on_pause(deps, container, found)
-            running.add(container.id)
+            running[container.id] = found
         else:
             container.pending_exit = found or deps.runtime.exit_of(
                 container.id, Cgroup(deps.cgroup_of(container))

@@ -6,20 +6,26 @@ pyroute2 in `engine.networks`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
 from ipaddress import ip_address, ip_interface
 
-RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400
+RTM_NEWLINK, RTM_DELLINK, RTM_SETLINK, RTM_NEWADDR = 16, 17, 19, 20
+RTM_NEWROUTE, RTM_DELROUTE = 24, 25
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLMSG_ERROR = 2
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
-IFLA_LINKINFO, IFLA_NET_NS_PID = 18, 19
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
+IFLA_PROTINFO, IFLA_LINKINFO, IFLA_NET_NS_PID = 12, 18, 19
+IFLA_BRPORT_ISOLATED, IFLA_MACVLAN_MODE, AF_BRIDGE = 33, 1, 7
+MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
 IFA_F_NODAD = 0x02
 RTA_OIF, RTA_GATEWAY = 4, 5
+NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
+NLA_F_NESTED = 0x8000
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
 IFF_UP = 1
 
@@ -50,6 +56,31 @@ def new_veth(name: str, bridge_index: int, peer: str, peer_pid: int, mac: str, m
     return _message(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
+def new_macvlan(name: str, parent_index: int, mode: str, pid: int, mac: str, mtu: int) -> bytes:
+    """Return the message that makes a macvlan on `parent_index` inside a process's namespace."""
+    body = _link_header()
+    body += _attribute(IFLA_IFNAME, name.encode() + b"\0")
+    if mac:
+        body += _attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    if mtu:
+        body += _attribute(IFLA_MTU, struct.pack("=I", mtu))
+    body += _attribute(IFLA_LINK, struct.pack("=I", parent_index))
+    body += _attribute(IFLA_NET_NS_PID, struct.pack("=I", pid))
+    info = _attribute(IFLA_INFO_KIND, b"macvlan\0")
+    number = struct.pack("=I", MACVLAN_MODES[mode])
+    info += _attribute(IFLA_INFO_DATA, _attribute(IFLA_MACVLAN_MODE, number))
+    body += _attribute(IFLA_LINKINFO, info)
+    return _message(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
+
+
+def isolate_port(index: int) -> bytes:
+    """Return the message that lets a bridge's port speak with the bridge but no other port."""
+    body = struct.pack("=BxHiII", AF_BRIDGE, 0, index, 0, 0)
+    flag = _attribute(IFLA_BRPORT_ISOLATED, b"\1")
+    body += _attribute(IFLA_PROTINFO | NLA_F_NESTED, flag)
+    return _message(RTM_SETLINK, body)
+
+
 def set_up(index: int) -> bytes:
     """Return the message that sets an interface up."""
     return _message(RTM_NEWLINK, _link_header(index, IFF_UP))
@@ -75,15 +106,31 @@ def new_address(index: int, cidr: str) -> bytes:
     return _message(RTM_NEWADDR, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def new_default_route(index: int, gateway: str) -> bytes:
-    """Return the message that routes everything through `gateway`."""
+def default_route(index: int, gateway: str) -> bytes:
+    """Return the message that routes everything through `gateway`, in place of what was before."""
     address = ip_address(gateway)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     kind = (RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST)
     body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, *kind, 0)
     body += _attribute(RTA_GATEWAY, address.packed)
     body += _attribute(RTA_OIF, struct.pack("=I", index))
-    return _message(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
+    return _message(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def no_default_route(version: int) -> bytes:
+    """Return the message that removes the default route of IP version 4 or 6."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    kind = (RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST)
+    return _message(RTM_DELROUTE, struct.pack("=BBBBBBBBI", family, 0, 0, 0, *kind, 0))
+
+
+def set_parameter(path: str, value: str) -> None:
+    """Write one parameter of this network namespace, "net.ipv4.conf.eth0.forwarding" as a path.
+
+    Raises: OSError.
+    """
+    with open(f"/proc/sys/{path}", "w", encoding="ascii") as file:
+        file.write(value)
 
 
 def disable_ipv6(interface: str) -> None:
@@ -91,11 +138,8 @@ def disable_ipv6(interface: str) -> None:
 
     Its solicitations and reports would be flooded to every other port of its bridge.
     """
-    try:
-        with open(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6", "w") as file:
-            file.write("1")
-    except FileNotFoundError:
-        return
+    with contextlib.suppress(FileNotFoundError):
+        set_parameter(f"net/ipv6/conf/{interface}/disable_ipv6", "1")
 
 
 def _message(kind: int, body: bytes, flags: int = 0) -> bytes:
@@ -108,12 +152,17 @@ def send(messages: list[bytes]) -> None:
 
     Raises: OSError(errno) of the first one that the kernel refused.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as link:
+    _exchange(NETLINK_ROUTE, b"".join(messages), len(messages))
+
+
+def _exchange(protocol: int, data: bytes, expected: int) -> None:
+    flags = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_NETLINK, flags, protocol) as link:
         link.bind((0, 0))
-        link.send(b"".join(messages))
+        link.send(data)
         answered = 0
         failure = 0
-        while answered < len(messages):
+        while answered < expected:
             data = link.recv(65536)
             offset = 0
             while offset < len(data):
@@ -125,3 +174,88 @@ def send(messages: list[bytes]) -> None:
                 offset += (length + 3) & ~3
         if failure:
             raise OSError(failure, f"netlink: {os.strerror(failure)}")
+
+
+# nf_tables, for the one table that a container with a resolver of its own gets. Its two rules are
+# known ahead, and libnftables would have to be loaded by every supervisor.
+_NFNL_BATCH_BEGIN, _NFNL_BATCH_END, _NFNL_SUBSYS_NFTABLES = 16, 17, 10
+_NEWTABLE, _NEWCHAIN, _NEWRULE = (_NFNL_SUBSYS_NFTABLES << 8 | number for number in (0, 3, 6))
+_NFPROTO_IPV4, _LOCAL_OUT, _DSTNAT = 2, 3, -100
+_REGISTER_1, _REGISTER_2, _META_L4PROTO, _DNAT = 1, 2, 16, 1
+
+
+def _nested(kind: int, *members: bytes) -> bytes:
+    return _attribute(kind | NLA_F_NESTED, b"".join(members))
+
+
+def _number(kind: int, value: int) -> bytes:
+    return _attribute(kind, struct.pack("!i", value))
+
+
+def _text(kind: int, value: str) -> bytes:
+    return _attribute(kind, value.encode() + b"\0")
+
+
+def _expression(name: str, *members: bytes) -> bytes:
+    return _nested(1, _text(1, name), _nested(2, *members))
+
+
+def _load(base: int, offset: int, length: int, wanted: bytes) -> bytes:
+    """Return the expressions that compare bytes of a packet: base 1 network, 2 transport."""
+    place = (_number(1, _REGISTER_1), _number(2, base), _number(3, offset), _number(4, length))
+    return _expression("payload", *place) + _equal(wanted)
+
+
+def _equal(wanted: bytes) -> bytes:
+    return _expression(
+        "cmp", _number(1, _REGISTER_1), _number(2, 0), _nested(3, _attribute(1, wanted))
+    )
+
+
+def _immediate(register: int, value: bytes) -> bytes:
+    return _expression("immediate", _number(1, register), _nested(2, _attribute(1, value)))
+
+
+def _redirect(protocol: int, address: bytes, port: int, target: int) -> bytes:
+    expressions = (
+        _load(1, 16, 4, address),
+        _expression("meta", _number(1, _REGISTER_1), _number(2, _META_L4PROTO)),
+        _equal(bytes((protocol,))),
+        _load(2, 2, 2, struct.pack("!H", port)),
+        _immediate(_REGISTER_1, address),
+        _immediate(_REGISTER_2, struct.pack("!H", target)),
+        _expression(
+            "nat",
+            _number(1, _DNAT),
+            _number(2, _NFPROTO_IPV4),
+            _number(3, _REGISTER_1),
+            _number(5, _REGISTER_2),
+        ),
+    )
+    return _text(1, "hythe") + _text(2, "output") + _nested(4, *expressions)
+
+
+def redirect_resolver(address: str, udp: int, tcp: int) -> None:
+    """Lead port 53 of `address` to the ports where a resolver listens, in this namespace.
+
+    So a program of the container may have port 53 of every address for itself. Source:
+    linux/netfilter/nf_tables.h. Raises: OSError.
+    """
+    packed = ip_address(address).packed
+    hook = _nested(4, _number(1, _LOCAL_OUT), _number(2, _DSTNAT))
+    bodies = (
+        (_NEWTABLE, _text(1, "hythe")),
+        (_NEWCHAIN, _text(1, "hythe") + _text(3, "output") + hook + _text(7, "nat")),
+        (_NEWRULE, _redirect(socket.IPPROTO_UDP, packed, 53, udp)),
+        (_NEWRULE, _redirect(socket.IPPROTO_TCP, packed, 53, tcp)),
+    )
+    data = _batch(_NFNL_BATCH_BEGIN)
+    for kind, body in bodies:
+        head = struct.pack("!BBH", _NFPROTO_IPV4, 0, 0)
+        data += _message(kind, head + body, NLM_F_CREATE)
+    data += _batch(_NFNL_BATCH_END)
+    _exchange(NETLINK_NETFILTER, data, len(bodies))
+
+
+def _batch(kind: int) -> bytes:
+    return struct.pack("=IHHIIBBH", 20, kind, NLM_F_REQUEST, 0, 0, 0, 0, socket.htons(10))

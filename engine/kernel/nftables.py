@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SO_RCVBUFFORCE = 33
 
 
 class Nftables:
@@ -45,3 +54,99 @@ class Nftables:
     def close(self) -> None:
         """Free the context."""
         self._library.nft_ctx_free(self._context)
+
+
+NETLINK_NETFILTER = 12
+NFNLGRP_NFTABLES = 7
+_NEWGEN, _GETGEN = 10 << 8 | 15, 10 << 8 | 16
+_DELTABLE, _DELCHAIN, _DELRULE, _DELSETELEM, _DELSET = (10 << 8 | n for n in (2, 5, 8, 14, 11))
+_TABLE_ATTRIBUTE = 1  # NFTA_TABLE_NAME, NFTA_CHAIN_TABLE … are all the first
+_GEN_ID = 1
+NLM_F_REQUEST = 1
+
+
+class Generations:
+    """Tells when somebody else takes something out of one table.
+
+    Every transaction of nf_tables makes a new generation and tells its number last, after what it
+    removed. Those made inside `own` are ours. Source: linux/netfilter/nf_tables.h.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = table.encode() + b"\0"
+        flags = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._events = socket.socket(socket.AF_NETLINK, flags, NETLINK_NETFILTER)
+        self._events.bind((0, 1 << (NFNLGRP_NFTABLES - 1)))
+        self._events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+        self._asking = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
+        )
+        self._asking.bind((0, 0))
+        self._own: set[int] = set()
+        self._ambiguous = False
+        self._removed = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable."""
+        return self._events.fileno()
+
+    @contextlib.contextmanager
+    def own(self) -> Iterator[None]:
+        """Mark the one transaction made inside as ours."""
+        before = self._current()
+        try:
+            yield
+        finally:
+            after = self._current()
+            if after == before + 1:
+                self._own.add(after)
+            elif after != before:
+                # Somebody else's came in between: which of them was ours cannot be told.
+                self._ambiguous = True
+
+    def _current(self) -> int:
+        head = struct.pack("=IHHIIBBH", 20, _GETGEN, NLM_F_REQUEST, 0, 0, 0, 0, 0)
+        self._asking.send(head)
+        return _generation(self._asking.recv(65536))
+
+    def was_damaged(self) -> bool:
+        """Read every event that is there; tell whether a foreign one took something away."""
+        damaged = self._ambiguous
+        self._ambiguous = False
+        while True:
+            try:
+                data = self._events.recv(1 << 20)
+            except BlockingIOError:
+                return damaged
+            except OSError:  # ENOBUFS: events were lost
+                damaged = True
+                continue
+            offset = 0
+            while offset + 20 <= len(data):
+                length, kind = struct.unpack_from("=IH", data, offset)
+                message = data[offset : offset + length]
+                offset += (length + 3) & ~3
+                if kind == _NEWGEN:
+                    number = _generation(message)
+                    damaged |= self._removed and number not in self._own
+                    self._own.discard(number)
+                    self._removed = False
+                elif kind in (_DELTABLE, _DELCHAIN, _DELRULE, _DELSETELEM, _DELSET):
+                    (size, attribute) = struct.unpack_from("=HH", message, 20)
+                    named = message[24 : 20 + size]
+                    self._removed |= attribute == _TABLE_ATTRIBUTE and named == self._table
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._events.close()
+        self._asking.close()
+
+
+def _generation(message: bytes) -> int:
+    offset = 20
+    while offset + 8 <= len(message):
+        size, attribute = struct.unpack_from("=HH", message, offset)
+        if attribute == _GEN_ID:
+            return int(struct.unpack_from("!I", message, offset + 4)[0])
+        offset += max(4, (size + 3) & ~3)
+    return 0

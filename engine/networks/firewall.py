@@ -1,102 +1,181 @@
 """This engine's own nftables table: masquerading, isolation and published ports.
 
-Shape: published ports are two maps, so that the cost of a packet does not grow with them:
-       `any` (protocol . port) and `addressed` (address . protocol . port) lead to a container's
-       address and port. No rule outside the table is ever read or changed.
+Shape: every network and every published port is an element of a set or map, so that neither the
+       cost of a packet nor that of a change grows with their number. No rule outside the table is
+       ever read or changed, and the table is built anew when somebody flushes it.
 """
 
 from __future__ import annotations
 
+import logging
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from engine.kernel.nftables import Nftables
+from engine.kernel.nftables import Generations, Nftables
+from engine.networks.model import ENABLE_ICC, MASQUERADE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from engine.networks.model import Network
     from engine.networks.ports import PublishedPort
+
+    Contents = Callable[[], tuple[list[Network], list[PublishedPort]]]
+
+log = logging.getLogger(__name__)
+
+_RULES = """
+add table inet {name}
+delete table inet {name}
+table inet {name} {{
+  set bridges {{ type ifname; }}
+  set internal {{ type ifname; }}
+  set same {{ type ifname . ifname; }}
+  set sources {{ type ifname . ipv4_addr; flags interval; }}
+  set sources6 {{ type ifname . ipv6_addr; flags interval; }}
+  set natted {{ type ipv4_addr; flags interval; }}
+  set natted6 {{ type ipv6_addr; flags interval; }}
+  map any {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
+  map any6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
+  map addressed {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
+  map addressed6 {{ type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }}
+  chain publish {{
+    dnat ip to ip daddr . meta l4proto . th dport map @addressed
+    dnat ip to meta l4proto . th dport map @any
+    # IPv6 has no way from its loopback to elsewhere: what comes there is passed on by the engine.
+    ip6 daddr ::1 return
+    dnat ip6 to ip6 daddr . meta l4proto . th dport map @addressed6
+    dnat ip6 to meta l4proto . th dport map @any6
+  }}
+  chain prerouting {{
+    type nat hook prerouting priority dstnat; policy accept;
+    meta l4proto {{ tcp, udp, sctp }} fib daddr type local jump publish
+  }}
+  chain output {{
+    type nat hook output priority -100; policy accept;
+    meta l4proto {{ tcp, udp, sctp }} fib daddr type local jump publish
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr @natted oifname . ip saddr != @sources masquerade
+    ip6 saddr @natted6 oifname . ip6 saddr != @sources6 masquerade
+    oifname @bridges ip saddr 127.0.0.0/8 masquerade
+    oifname . ip saddr @sources ct status dnat masquerade
+    oifname . ip6 saddr @sources6 ct status dnat masquerade
+  }}
+  chain arriving {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname != "lo" ip daddr 127.0.0.0/8 drop
+    iifname @bridges meta nfproto ipv4 iifname . ip saddr != @sources drop
+    iifname @bridges ip6 saddr {{ ::, fe80::/10 }} accept
+    iifname @bridges meta nfproto ipv6 iifname . ip6 saddr != @sources6 drop
+  }}
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    iifname . oifname @same accept
+    iifname @internal drop
+    oifname @internal drop
+    oifname @bridges ct state established,related accept
+    oifname @bridges ct status dnat accept
+    oifname @bridges drop
+  }}
+}}
+"""
 
 
 class Firewall:
-    """The table of one engine and its default bridge."""
+    """The table of one engine. `contents` tells what is to be in it, when it is built anew."""
 
-    def __init__(self, table: str, bridge: str, subnet: str) -> None:
+    def __init__(self, table: str, contents: Contents) -> None:
         self._table = table
-        self._bridge = bridge
-        self._subnet = subnet
+        self._contents = contents
         self._nftables = Nftables()
+        self._generations = Generations(table)
         self._lock = Lock()
 
-    def build(self, ports: Iterable[PublishedPort]) -> None:
-        """Replace the table, with the ports of running containers, in one transaction."""
-        name, bridge, subnet = self._table, self._bridge, self._subnet
-        rules = f"""
-        add table ip {name}
-        delete table ip {name}
-        table ip {name} {{
-          map any {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
-          map addressed {{
-            type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service;
-          }}
-          chain publish {{
-            dnat ip to ip daddr . meta l4proto . th dport map @addressed
-            dnat ip to meta l4proto . th dport map @any
-          }}
-          chain prerouting {{
-            type nat hook prerouting priority dstnat; policy accept;
-            meta l4proto {{ tcp, udp }} fib daddr type local jump publish
-          }}
-          chain output {{
-            type nat hook output priority -100; policy accept;
-            meta l4proto {{ tcp, udp }} fib daddr type local jump publish
-          }}
-          chain postrouting {{
-            type nat hook postrouting priority srcnat; policy accept;
-            ip saddr {subnet} oifname != "{bridge}" masquerade
-            oifname "{bridge}" ip saddr 127.0.0.0/8 masquerade
-            oifname "{bridge}" ip saddr {subnet} ct status dnat masquerade
-          }}
-          chain loopback {{
-            type filter hook prerouting priority raw; policy accept;
-            iifname != "lo" ip daddr 127.0.0.0/8 drop
-            iifname "{bridge}" ip saddr != {subnet} drop
-          }}
-          chain forward {{
-            type filter hook forward priority filter; policy accept;
-            oifname "{bridge}" ct state established,related accept
-            oifname "{bridge}" iifname "{bridge}" accept
-            oifname "{bridge}" ct status dnat accept
-            oifname "{bridge}" drop
-          }}
-        }}
-        """
-        with self._lock:
-            self._nftables.run(rules + "\n".join(self._element("add", port) for port in ports))
+    def build(self) -> None:
+        """Replace the table, with every network and port, in one transaction."""
+        networks, ports = self._contents()
+        elements = [item for network in networks for item in _elements(network)]
+        elements += [item for port in ports for item in _port_elements(port)]
+        self._run(_RULES.format(name=self._table) + self._commands("add", elements))
+
+    def add_network(self, network: Network) -> None:
+        """Let a network's packets through, as far as it may."""
+        self._change("add", _elements(network))
+
+    def remove_network(self, network: Network) -> None:
+        """Forget a network."""
+        self._change("delete", _elements(network))
 
     def publish(self, ports: Iterable[PublishedPort]) -> None:
         """Lead ports to their container, all or none."""
-        self._change("add", ports)
+        self._change("add", [item for port in ports for item in _port_elements(port)])
 
     def withdraw(self, ports: Iterable[PublishedPort]) -> None:
         """Lead ports nowhere again."""
-        self._change("delete", ports)
+        self._change("delete", [item for port in ports for item in _port_elements(port)])
 
-    def _change(self, verb: str, ports: Iterable[PublishedPort]) -> None:
-        commands = "\n".join(self._element(verb, port) for port in ports)
-        if commands:
-            with self._lock:
-                self._nftables.run(commands)
+    def _change(self, verb: str, elements: list[tuple[str, str]]) -> None:
+        if not elements:
+            return
+        try:
+            self._run(self._commands(verb, elements))
+        except OSError:
+            # Somebody flushed the table: it is put back as it should be by now.
+            log.warning("the firewall table was not as it was left, and is built anew")
+            self.build()
 
-    def _element(self, verb: str, port: PublishedPort) -> str:
-        target = f"{port.container_ip} . {port.container_port}"
-        key = f"{port.protocol} . {port.host_port}"
-        if port.host_ip in ("", "0.0.0.0"):
-            return f"{verb} element ip {self._table} any {{ {key} : {target} }}"
-        key = f"{port.host_ip} . {key}"
-        return f"{verb} element ip {self._table} addressed {{ {key} : {target} }}"
+    def _commands(self, verb: str, elements: Iterable[tuple[str, str]]) -> str:
+        name = self._table
+        return "\n".join(f"{verb} element inet {name} {place} {{ {e} }}" for place, e in elements)
+
+    def _run(self, commands: str) -> None:
+        with self._lock, self._generations.own():
+            self._nftables.run(commands)
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when any table changes."""
+        return self._generations.fileno()
+
+    def was_damaged(self) -> bool:
+        """Read what happened; tell whether somebody else took something out of the table."""
+        return self._generations.was_damaged()
 
     def remove(self) -> None:
         """Take the whole table away."""
-        with self._lock:
-            self._nftables.run(f"add table ip {self._table}\ndelete table ip {self._table}")
+        self._run(f"add table inet {self._table}\ndelete table inet {self._table}")
+
+    def close(self) -> None:
+        """Let go of netlink; the table stays."""
+        self._generations.close()
+        self._nftables.close()
+
+
+def _elements(network: Network) -> list[tuple[str, str]]:
+    if network.driver != "bridge":
+        return []
+    device = f'"{network.device}"'
+    elements = [("bridges", device)]
+    if network.internal:
+        elements.append(("internal", device))
+    # Through the host, a packet would go round the ports' isolation.
+    if network.flag(ENABLE_ICC, default=True):
+        elements.append(("same", f"{device} . {device}"))
+    for subnet in network.subnets:
+        six = "6" if subnet.is_ipv6 else ""
+        elements.append((f"sources{six}", f"{device} . {subnet.subnet}"))
+        if network.flag(MASQUERADE, default=True) and not network.internal:
+            elements.append((f"natted{six}", subnet.subnet))
+    return elements
+
+
+def _port_elements(port: PublishedPort) -> list[tuple[str, str]]:
+    if not port.container_ip or (":" in port.container_ip) != (":" in port.host_ip):
+        return []  # passed on by the engine, from its own socket
+    six = "6" if ":" in port.host_ip else ""
+    target = f"{port.container_ip} . {port.container_port}"
+    key = f"{port.protocol} . {port.host_port}"
+    if port.host_ip in ("0.0.0.0", "::"):
+        return [(f"any{six}", f"{key} : {target}")]
+    return [(f"addressed{six}", f"{port.host_ip} . {key} : {target}")]

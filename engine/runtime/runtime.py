@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.config import Settings
-    from engine.supervisor.spec import ContainerSpec, ProcessSpec, ResourceSpec
+    from engine.supervisor.spec import ContainerSpec, InterfaceSpec, ProcessSpec, ResourceSpec
 
 KILLED = 128 + int(signal.SIGKILL)
 
@@ -122,7 +122,8 @@ class Connection:
                         answer.set_exception(_Gone())
                 self._on_event(None)
                 return
-            message, _ = received
+            message, fds = received
+            message["fds"] = fds
             waiting = self._answers.get(message.get("reply") or 0)
             if waiting and not waiting.done():
                 waiting.set_result(message)
@@ -180,6 +181,7 @@ class RunningContainer:
         # Called with an exec's ID, or None, when a client detached by its keys.
         self.on_detach: Callable[[str | None], None] = lambda _exec_id: None
         self._execs: dict[str, RunningExec] = {}
+        self.resolver: list[socket.socket] = []  # where it asks for names: UDP, TCP
         self._connection: Connection
 
     def connect(self, sock: socket.socket) -> None:
@@ -188,6 +190,8 @@ class RunningContainer:
 
     def _on_event(self, message: dict[str, Any] | None) -> None:
         if message is None:
+            for sock in self.resolver:
+                sock.close()
             self._connection.close()
             for running in self._execs.values():
                 if not running.exited.done():
@@ -249,6 +253,25 @@ class RunningContainer:
             raise
         running.pid = answer["pid"]
         return running
+
+    async def plug(
+        self, interface: InterfaceSpec, routes: dict[str, tuple[str, str] | None]
+    ) -> None:
+        """Give it one more interface, and the default routes that it then has.
+
+        `routes` has under "4" and "6" (interface, gateway), or None for none. Raises: StartFailed.
+        """
+        await self.request("plug", interface=to_json(interface), routes=routes)
+
+    async def unplug(self, name: str, routes: dict[str, tuple[str, str] | None]) -> None:
+        """Take an interface away. Raises: StartFailed."""
+        await self.request("unplug", name=name, routes=routes)
+
+    async def open_resolver(self, address: str) -> None:
+        """Have the sockets at which it asks for names, made when it has none yet."""
+        if not self.resolver:
+            answer = await self.request("resolver", address=address)
+            self.resolver = [socket.socket(fileno=fd) for fd in answer["fds"]]
 
     async def pause(self) -> None:
         """Freeze every process of the container."""
@@ -377,6 +400,7 @@ class Runtime:
         running = RunningContainer(
             self, spec.id, spec.cgroup, answer["pid"], answer["started_at_ns"]
         )
+        running.resolver = [socket.socket(fileno=fd) for fd in answer["fds"]]
         running.connect(ours)
         return running
 
@@ -463,12 +487,24 @@ def _present(channel: socket.socket | None) -> socket.socket:
 
 
 async def _first_answer(sock: socket.socket) -> dict[str, Any]:
+    """Return the supervisor's first word, with the descriptors it sent as "fds"."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
     sock.setblocking(False)
-    data = await asyncio.get_running_loop().sock_recv(sock, 65536)
-    if not data:
+
+    def is_there() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(sock.fileno(), is_there)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock.fileno())
+    received = wire.receive(sock)
+    if received is None:
         raise Internal("the container's supervisor ended before the container was started")
-    answer: dict[str, Any] = json.loads(data)
-    return answer
+    return {**received[0], "fds": received[1]}
 
 
 def _connect(directory: Path) -> socket.socket:

@@ -22,7 +22,7 @@ from engine.kernel.cgroups import hierarchies
 from engine.supervisor.users import resolve_user
 
 if TYPE_CHECKING:
-    from engine.supervisor.spec import ContainerSpec, ProcessSpec
+    from engine.supervisor.spec import ContainerSpec, InterfaceSpec, ProcessSpec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PR_SET_DUMPABLE = 4
@@ -467,19 +467,46 @@ def _refuse_proc(place: int, target: str) -> None:
         raise Failure("other", f'"{target}" cannot be mounted because it is inside /proc')
 
 
-def set_up_network(spec: ContainerSpec) -> None:
-    """Bring up loopback and give every interface its addresses and routes."""
+def set_up_network(interfaces: tuple[InterfaceSpec, ...]) -> None:
+    """Bring up loopback and give every interface its addresses, parameters and routes."""
     messages = [netlink.set_up(1)]
-    for interface in spec.interfaces:
-        if not any(":" in address for address in interface.addresses):
-            netlink.disable_ipv6(interface.name)
-        index = socket.if_nametoindex(interface.name)
-        messages += [netlink.new_address(index, cidr) for cidr in interface.addresses]
-        messages.append(netlink.set_up(index))
-        for gateway in (interface.gateway, interface.gateway6):
-            if gateway:
-                messages.append(netlink.new_default_route(index, gateway))
-    netlink.send(messages)
+    routes: list[bytes] = []
+    for interface in interfaces:
+        added, further = configure(interface)
+        messages += added
+        routes += further
+    netlink.send(messages + routes)
+
+
+def configure(interface: InterfaceSpec) -> tuple[list[bytes], list[bytes]]:
+    """Set one interface's parameters; return the messages for its addresses and its routes."""
+    if any(":" in address for address in interface.addresses):
+        netlink.set_parameter(f"net/ipv6/conf/{interface.name}/disable_ipv6", "0")
+    else:
+        netlink.disable_ipv6(interface.name)
+    for path, value in interface.sysctls.items():
+        family, _, parameter = path.partition("/")
+        try:
+            netlink.set_parameter(f"net/{family}/{parameter}", value)
+        except OSError as error:
+            raise Failure("other", f"sysctl net.{path}: {error.strerror}") from error
+    index = socket.if_nametoindex(interface.name)
+    messages = [netlink.new_address(index, cidr) for cidr in interface.addresses]
+    messages.append(netlink.set_up(index))
+    gateways = (interface.gateway, interface.gateway6)
+    return messages, [netlink.default_route(index, gateway) for gateway in gateways if gateway]
+
+
+def open_resolver(address: str) -> tuple[socket.socket, socket.socket]:
+    """Return the sockets, UDP and TCP, at which this network namespace's questions arrive."""
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    for sock in (datagrams, streams):
+        sock.bind((address, 0))
+    streams.listen(64)
+    udp, tcp = (sock.getsockname()[1] for sock in (datagrams, streams))
+    netlink.redirect_resolver(address, udp, tcp)
+    return datagrams, streams
 
 
 def write_sysctls(sysctls: dict[str, str]) -> None:

@@ -37,19 +37,27 @@ class ProcessSpec:
 
 @dataclass(frozen=True)
 class InterfaceSpec:
-    """One veth pair: `name` inside the container, `host_name` as a port of `bridge` outside.
+    """One interface of a container: a veth pair whose far end is a port of a bridge, or a macvlan.
 
-    Shape: addresses are CIDR strings ("172.30.0.2/16"); gateways are bare addresses.
+    Shape: `name` is inside the container, `host_name` the bridge's port ("" for macvlan);
+           `parent` is the bridge, or the device that a macvlan stands on. Addresses are CIDR
+           strings ("172.30.0.2/16"). `gateway` and `gateway6` are bare addresses and set only on
+           the interface that everything else goes through. `sysctls` maps paths below
+           net/*/conf/<interface> such as "ipv4/log_martians" to values.
     """
 
     name: str
     host_name: str
-    bridge: str
+    parent: str
     mac: str
     mtu: int = 1500
     addresses: tuple[str, ...] = ()
     gateway: str | None = None
     gateway6: str | None = None
+    kind: str = "veth"
+    mode: str = ""  # of a macvlan
+    isolated: bool = False  # no way to other ports of the bridge
+    sysctls: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,9 +125,10 @@ class ContainerSpec:
     shm: str = ""
     id_map: tuple[int, int] | None = None  # first ID outside, how many; None: the host's users
     privileged: bool = False
+    resolver: str = ""  # the address at which the engine answers for names; "" for no such thing
 
 
-def to_json(spec: ContainerSpec | ProcessSpec) -> dict[str, Any]:
+def to_json(spec: ContainerSpec | ProcessSpec | InterfaceSpec) -> dict[str, Any]:
     """Return a spec as plain JSON values."""
     return asdict(spec)
 
@@ -132,14 +141,16 @@ def container_from_json(data: dict[str, Any]) -> ContainerSpec:
             "process": process_from_json(data["process"]),
             "rootfs": _mounts(data["rootfs"]),
             "mounts": _mounts(data["mounts"]),
-            "interfaces": tuple(
-                InterfaceSpec(**{**item, "addresses": tuple(item["addresses"])})
-                for item in data["interfaces"]
-            ),
+            "interfaces": tuple(interface_from_json(item) for item in data["interfaces"]),
             "resources": ResourceSpec(**data["resources"]),
             "devices": tuple(tuple(device) for device in data["devices"]),
         }
     )
+
+
+def interface_from_json(data: dict[str, Any]) -> InterfaceSpec:
+    """Return the interface that `to_json` was given."""
+    return InterfaceSpec(**{**data, "addresses": tuple(data["addresses"])})
 
 
 def process_from_json(data: dict[str, Any]) -> ProcessSpec:

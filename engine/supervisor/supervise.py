@@ -27,15 +27,20 @@ from engine.kernel import namespaces, netlink, process, seccomp
 from engine.kernel.cgroups import Cgroup
 from engine.supervisor import init, limits, wire
 from engine.supervisor.log import LogWriter
-from engine.supervisor.spec import ResourceSpec, container_from_json, process_from_json
+from engine.supervisor.spec import (
+    ResourceSpec,
+    container_from_json,
+    interface_from_json,
+    process_from_json,
+)
 from engine.supervisor.stdio import Loop, Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.supervisor.spec import ContainerSpec, ProcessSpec
+    from engine.supervisor.spec import ContainerSpec, InterfaceSpec, ProcessSpec
 
-    Reply = Callable[[dict[str, Any] | Exception], None]
+    Reply = Callable[..., None]  # an answer or what stopped it, and descriptors to send along
 
 
 MOST_TREES = 250  # descriptors that one message may carry
@@ -65,6 +70,7 @@ class Supervisor:
         self._execs: dict[str, Child] = {}
         self._held = process.held_capabilities()
         self._started_ns = 0
+        self._resolver: list[int] = []  # kept for daemons to come
         self._init: Child
         self._listener: socket.socket
         self._spec: ContainerSpec
@@ -88,7 +94,7 @@ class Supervisor:
         answer = {"pid": self._init.pid, "started_at_ns": self._started_ns}
         self._connect(self._control)
         try:
-            wire.send(self._control, answer)
+            wire.send(self._control, answer, tuple(self._resolver))
         except OSError:
             # A daemon that went away before it knew of the start cannot own it.
             self._cgroup.kill()
@@ -153,13 +159,13 @@ class Supervisor:
         try:
             self._cgroup.add_v1(pid)
             if spec.interfaces:
-                self._make_interfaces(spec, pid)
+                make_interfaces(spec.interfaces, pid)
             if spec.id_map:
                 namespaces.write_id_maps(pid, *spec.id_map)
                 self._gather(spec, message["scratch"], pid, ours)
             else:
                 wire.send(ours, {"go": True})
-            master = _await_exec(ours, terminal=spec.process.terminal)
+            master = self._await_start(ours, terminal=spec.process.terminal)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 namespaces.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -205,16 +211,101 @@ class Supervisor:
         self._listener.listen(16)
         self._loop.watch(self._listener.fileno(), select.EPOLLIN, lambda _events: self._accept())
 
-    def _make_interfaces(self, spec: ContainerSpec, pid: int) -> None:
-        messages = []
-        for item in spec.interfaces:
-            bridge = socket.if_nametoindex(item.bridge)
-            messages.append(
-                netlink.new_veth(item.host_name, bridge, item.name, pid, item.mac, item.mtu)
-            )
-        netlink.send(messages)
-        for item in spec.interfaces:
-            netlink.disable_ipv6(item.host_name)
+    def _await_start(self, channel: socket.socket, *, terminal: bool) -> int | None:
+        """Wait until the first process' exec closed the channel; return its terminal's master.
+
+        Raises: Failure(what the child reported).
+        """
+        master = None
+        waiting = select.poll()
+        waiting.register(channel.fileno(), select.POLLIN)
+        while True:
+            # Who shares its pid namespace could have stopped it for good.
+            if not waiting.poll(LONGEST_START * 1000):
+                raise init.Failure("other", f"it did not start within {LONGEST_START} s")
+            received = wire.receive(channel)
+            if received is None:
+                if terminal and master is None:
+                    raise init.Failure("other", "the process ended before it was started")
+                return master
+            message, fds = received
+            if "error" in message:
+                if master is not None:
+                    os.close(master)
+                raise init.Failure(message["kind"], message["error"])
+            if "resolver" in message:
+                self._resolver = fds
+            else:
+                master = fds[0]
+
+    def _in_network(self, body: Callable[[], tuple[int, ...]]) -> list[int]:
+        """Run `body` in the container's network; return the descriptors that it made.
+
+        Raises: Failure(what stopped it).
+        """
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        helper = os.fork()
+        if helper == 0:
+            near.close()
+
+            def work() -> None:
+                flags = namespaces.CLONE_NEWNET
+                if self._spec.id_map:
+                    flags |= namespaces.CLONE_NEWUSER
+                namespaces.setns(self._init.pidfd, flags)
+                wire.send(far, {}, body())
+                os._exit(0)
+
+            _child(far, work)
+        far.close()
+        received = wire.receive(near)
+        near.close()
+        os.waitpid(helper, 0)
+        if received is None:
+            raise init.Failure("other", "the helper in the container's network ended")
+        message, fds = received
+        if "error" in message:
+            raise init.Failure(message["kind"], message["error"])
+        return fds
+
+    def _plug(self, request: dict[str, Any]) -> None:
+        """Give the running container one more interface."""
+        interface = interface_from_json(request["interface"])
+        make_interfaces((interface,), self._init.pid)
+
+        def work() -> tuple[int, ...]:
+            messages, _ = init.configure(interface)
+            netlink.send(messages)
+            route(request["routes"])
+            return ()
+
+        try:
+            self._in_network(work)
+        except init.Failure:
+            self._unplug({"name": interface.name, "routes": request["routes"]})
+            raise
+
+    def _unplug(self, request: dict[str, Any]) -> None:
+        """Take an interface away; one that is gone already is fine."""
+
+        def work() -> tuple[int, ...]:
+            with contextlib.suppress(OSError):
+                netlink.send([netlink.delete_link(socket.if_nametoindex(request["name"]))])
+            route(request["routes"])
+            return ()
+
+        self._in_network(work)
+
+    def _answer_names(self, address: str) -> list[int]:
+        """Return the sockets at which the container asks for names, made when missing."""
+        if not self._resolver:
+
+            def work() -> tuple[int, ...]:
+                sockets = init.open_resolver(address)
+                return tuple(sock.detach() for sock in sockets)
+
+            self._resolver = self._in_network(work)
+        return self._resolver
 
     def _filter(self, spec: ProcessSpec, privileged: bool) -> bytes | None:
         if spec.seccomp is None or privileged:
@@ -255,7 +346,10 @@ class Supervisor:
         process.forbid_imports()
         init.build_root(spec, message["scratch"], told[1])
         if spec.namespaces.get("net", "private") == "private":
-            init.set_up_network(spec)
+            init.set_up_network(spec.interfaces)
+            if spec.resolver:
+                asked = init.open_resolver(spec.resolver)
+                wire.send(channel, {"resolver": True}, tuple(sock.fileno() for sock in asked))
         if spec.namespaces.get("uts", "private") == "private":
             namespaces.sethostname(spec.hostname)
             if spec.domainname:
@@ -399,11 +493,11 @@ class Supervisor:
             return
         request, fds = received
 
-        def reply(answer: dict[str, Any] | Exception) -> None:
+        def reply(answer: dict[str, Any] | Exception, sent: tuple[int, ...] = ()) -> None:
             if isinstance(answer, Exception):
                 answer = _told(answer)
                 _close_all(fds)
-            self._tell(connection, {**answer, "reply": request.get("id")})
+            self._tell(connection, {**answer, "reply": request.get("id")}, sent)
 
         try:
             self._handle(request, fds, reply)
@@ -421,6 +515,13 @@ class Supervisor:
                 target = self._init if request["exec"] is None else self._execs[request["exec"]]
                 if target.master is not None:
                     _resize(target.master, request["rows"], request["columns"])
+            case "plug":
+                self._plug(request)
+            case "unplug":
+                self._unplug(request)
+            case "resolver":
+                reply({}, tuple(self._answer_names(request["address"])))
+                return
             case "kill":
                 self._kill(request["exec"], request["signal"])
             case "freeze":
@@ -451,10 +552,12 @@ class Supervisor:
             on_detach=lambda: self._broadcast({"event": "detach", "exec": exec_id}),
         )
 
-    def _tell(self, connection: socket.socket, message: dict[str, Any]) -> None:
+    def _tell(
+        self, connection: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()
+    ) -> None:
         # A daemon that went away in the middle is no reason to leave the container alone.
         with contextlib.suppress(OSError):
-            wire.send(connection, message)
+            wire.send(connection, message, fds)
 
     def _broadcast(self, message: dict[str, Any]) -> None:
         for connection in list(self._connections.values()):
@@ -647,30 +750,40 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _await_exec(channel: socket.socket, *, terminal: bool) -> int | None:
-    """Wait until the child's exec closed the channel; return its terminal's master.
+def make_interfaces(interfaces: tuple[InterfaceSpec, ...], pid: int) -> None:
+    """Make interfaces in the network of a process, as far as that is done from outside."""
+    messages = []
+    for item in interfaces:
+        try:
+            parent = socket.if_nametoindex(item.parent)
+        except OSError as error:
+            raise init.Failure("other", f"{item.parent}: no such network device") from error
+        if item.kind == "macvlan":
+            values = (item.name, parent, item.mode, pid, item.mac, item.mtu)
+            messages.append(netlink.new_macvlan(*values))
+        else:
+            messages.append(
+                netlink.new_veth(item.host_name, parent, item.name, pid, item.mac, item.mtu)
+            )
+    netlink.send(messages)
+    isolated = []
+    for item in interfaces:
+        if item.host_name:
+            netlink.disable_ipv6(item.host_name)
+            if item.isolated:
+                isolated.append(netlink.isolate_port(socket.if_nametoindex(item.host_name)))
+    if isolated:
+        netlink.send(isolated)
 
-    Raises: Failure(what the child reported).
-    """
-    master = None
-    waiting = select.poll()
-    waiting.register(channel.fileno(), select.POLLIN)
-    while True:
-        # Who shares its pid namespace could have stopped it for good.
-        if not waiting.poll(LONGEST_START * 1000):
-            raise init.Failure("other", f"it did not start within {LONGEST_START} s")
-        received = wire.receive(channel)
-        if received is None:
-            if terminal and master is None:
-                raise init.Failure("other", "the process ended before it was started")
-            return master
-        message, fds = received
-        if "error" in message:
-            if master is not None:
-                os.close(master)
-            raise init.Failure(message["kind"], message["error"])
-        if fds:
-            master = fds[0]
+
+def route(routes: dict[str, list[str] | None]) -> None:
+    """Set the default routes: by "4" and "6" an interface and a gateway, or None for no route."""
+    for version, way in routes.items():
+        if way:
+            netlink.send([netlink.default_route(socket.if_nametoindex(way[0]), way[1])])
+        else:
+            with contextlib.suppress(OSError):  # there was none
+                netlink.send([netlink.no_default_route(int(version))])
 
 
 def _reap(pid: int) -> int:

@@ -39,7 +39,7 @@ def running_engine(tmp_path_factory, layout, docker):
 def engine(running_engine):
     """Return the engine; afterwards nothing of any container may be left."""
     yield running_engine
-    running_engine.remove_containers()
+    running_engine.remove_all()
     wait_until(
         lambda: not running_engine.leftovers(),
         "no cgroup, interface, mount, process, snapshot, port or directory is left",

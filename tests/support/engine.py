@@ -19,6 +19,7 @@ from typing import Any
 from engine.config import Settings
 from engine.kernel import cgroups
 from engine.kernel.nftables import Nftables
+from engine.networks.model import Network
 
 TREE = Path(__file__).parents[2]
 
@@ -147,14 +148,26 @@ class EngineUnderTest:
             status, answer = self.request("DELETE", f"/containers/{row['Id']}?force=1&v=1")
             assert status in (204, 404), answer
 
+    def remove_all(self) -> None:
+        """Remove every container, network and volume."""
+        self.remove_containers()
+        for row in self.request("GET", "/networks")[1]:
+            if row["Name"] not in ("bridge", "host", "none"):
+                self.request("DELETE", f"/networks/{row['Id']}")
+        for row in self.request("GET", "/volumes")[1]["Volumes"]:
+            self.request("DELETE", f"/volumes/{row['Name']}?force=1")
+
     def leftovers(self) -> list[str]:
         """Return what of the kernel's things still belongs to containers of this engine."""
         found = []
         for mount_point in cgroups.hierarchies().all():
             parent = Path(mount_point) / self.settings.cgroup_parent
             found += [str(path) for path in parent.glob("*") if path.is_dir()]
-        ports = Path(f"/sys/class/net/{self.settings.bridge}/brif")
-        found += [str(path) for path in ports.glob("*")]
+        for network in self.networks():
+            ports = Path(f"/sys/class/net/{network['device']}/brif")
+            found += [str(path) for path in ports.glob("*")]
+            if network["name"] != "bridge":
+                found.append(f"network {network['name']}")
         mounts = Path("/proc/self/mountinfo").read_text()
         found += [line for line in mounts.splitlines() if str(self.settings.root) in line]
         found += [str(path) for path in (self.settings.run / "containers").glob("*")]
@@ -187,9 +200,24 @@ class EngineUnderTest:
             if path.name not in known
         ]
 
+    def networks(self) -> list[dict[str, str]]:
+        """Return name and device of every network that stands on a device of its own."""
+        with closing(sqlite3.connect(self.settings.database)) as database:
+            rows = [
+                json.loads(text) for (text,) in database.execute("SELECT document FROM networks")
+            ]
+        return [
+            {"name": row["name"], "device": Network.from_row(row).device}
+            for row in rows
+            if row["driver"] in ("bridge", "macvlan")
+        ]
+
     def _published(self) -> list[str]:
-        text = Nftables().run(f"list table ip {self.settings.firewall_table}")
-        return [f"published: {line.strip()}" for line in text.splitlines() if "elements" in line]
+        table, found = self.settings.firewall_table, []
+        for name in ("any", "any6", "addressed", "addressed6"):
+            text = Nftables().run(f"list map inet {table} {name}")
+            found += [line.strip() for line in text.splitlines() if "elements" in line]
+        return [f"published: {line}" for line in found]
 
     @property
     def pid(self) -> int:
@@ -204,14 +232,15 @@ class EngineUnderTest:
 
     def destroy(self) -> None:
         """Remove containers, stop, and take down bridge, table and cgroups."""
-        self.remove_containers()
+        self.remove_all()
         wait_until(lambda: not self.leftovers(), f"nothing is left: {self.leftovers()}")
         self.stop()
         self.dismantle()
 
     def dismantle(self) -> None:
-        """Take down what a stopped engine leaves for the next one: bridge, table, cgroups."""
-        subprocess.run(["ip", "link", "del", self.settings.bridge], check=True)
+        """Take down what a stopped engine leaves for the next one: bridges, table, cgroups."""
+        for network in self.networks():
+            subprocess.run(["ip", "link", "del", network["device"]], check=True)
         table = self.settings.firewall_table
-        Nftables().run(f"add table ip {table}\ndelete table ip {table}")
+        Nftables().run(f"add table inet {table}\ndelete table inet {table}")
         cgroups.remove_parent(self.settings.cgroup_parent)

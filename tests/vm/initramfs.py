@@ -18,7 +18,7 @@ TREE = Path(__file__).parents[2]
 CACHE = Path(sys.prefix) / "test-images" / "vm"
 KERNEL = "linux-image-cloud-amd64"
 MODULES = (
-    "overlay veth bridge nf_tables nf_nat nft_chain_nat nft_nat nft_masq nft_fib_ipv4 nft_ct "
+    "overlay veth bridge nf_tables nf_nat nft_chain_nat nft_nat nft_masq nft_fib_inet nft_ct "
     "nft_compat nf_conntrack loop"
 ).split()
 ENTRIES = ("engine.daemon", "engine.supervisor.supervise", "engine.runtime.tree")

@@ -21,8 +21,8 @@ CREATE = [
     f"{SAVE}:before",
 ]
 START = [
-    "engine.networks.networks:Networks.allocate:before",
-    "engine.networks.networks:Networks.allocate:after",
+    "engine.networks.sandboxes:Sandboxes.allocate:before",
+    "engine.networks.sandboxes:Sandboxes.allocate:after",
     "engine.containers.start:build_spec:after",
     "engine.runtime.runtime:Runtime._ask_spawner:before",
     "engine.runtime.runtime:Runtime._ask_spawner:after",
@@ -35,7 +35,7 @@ STOP = [
     "engine.runtime.runtime:RunningContainer.kill:before",
     "engine.runtime.runtime:RunningContainer.kill:after",
     "engine.containers.start:record_exit:before",
-    "engine.networks.networks:Networks.release:after",
+    "engine.networks.sandboxes:Sandboxes.release:after",
     "engine.runtime.runtime:Runtime.forget:before",
     "engine.runtime.runtime:Runtime.forget:after",
     "engine.containers.start:record_exit:after",

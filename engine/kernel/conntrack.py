@@ -1,0 +1,38 @@
+"""Flows that the kernel follows: forgotten when what they led to is gone."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
+
+if TYPE_CHECKING:
+    from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
+
+
+def forget(address: str) -> None:
+    """Forget every flow whose answers come from an address: the next packet is judged anew."""
+    with NFCTSocket() as table:
+        for entry in table.dump():
+            if _answers_from(entry) == address:
+                _delete(table, entry)
+
+
+def _answers_from(entry: nfct_msg) -> str | None:
+    reply = entry.get_attr("CTA_TUPLE_REPLY")
+    ip = reply.get_attr("CTA_TUPLE_IP") if reply else None
+    if ip is None:
+        return None
+    found: str | None = ip.get_attr("CTA_IP_V4_SRC") or ip.get_attr("CTA_IP_V6_SRC")
+    return found
+
+
+def _delete(table: NFCTSocket, entry: nfct_msg) -> None:
+    origin = entry.get_attr("CTA_TUPLE_ORIG")
+    try:
+        table.entry("del", tuple_orig=NFCTAttrTuple.from_netlink(entry["nfgen_family"], origin))
+    except NetlinkError as error:
+        if error.code != errno.ENOENT:  # it has ended by itself
+            raise

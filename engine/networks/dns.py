@@ -1,0 +1,276 @@
+"""The resolver that containers on networks with names ask at 127.0.0.11.
+
+The sockets stand in each container's own network namespace; its supervisor keeps them, so a
+question asked while no engine runs is answered by the next. What is not a container's name is
+passed on, byte for byte, to the servers that the container or the host asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import socket
+import struct
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.reversename
+
+from engine.networks.resolver import nameservers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+log = logging.getLogger(__name__)
+
+TTL = 600  # seconds, as the Docker Engine's
+LARGEST = 65535
+PLAIN_LIMIT = 512  # bytes of an answer by UDP to who offers no more
+PATIENCE = 4.0  # seconds for one server
+MOST_ASKED = 3  # servers
+MOST_AT_ONCE = 100  # questions of one container that others are asked
+MOST_STREAMS = 100
+QUIET = 10.0  # seconds after which a silent TCP connection is closed
+HOST_FILE = Path("/etc/resolv.conf")
+_TYPES = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
+
+
+class Names:
+    """What the resolver asks about the containers' networks."""
+
+    def addresses(self, container_id: str, name: str) -> list[str] | None:
+        """Return the addresses that a name means to a container, None when it is no name here."""
+        raise NotImplementedError
+
+    def reverse(self, container_id: str, address: str) -> str | None:
+        """Return the name of an address that a container can see."""
+        raise NotImplementedError
+
+    def servers(self, container_id: str) -> Sequence[str] | None:
+        """Return the servers for other names: () for the host's, None for none at all."""
+        raise NotImplementedError
+
+
+class _Client:
+    """The resolver's side of one container."""
+
+    def __init__(self, datagrams: socket.socket, server: asyncio.Server) -> None:
+        self.datagrams = datagrams
+        self.server = server
+        self.asking: set[asyncio.Task[None]] = set()
+        self.streams = 0
+
+
+class Resolver:
+    """Answers every container's questions."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._clients: dict[str, _Client] = {}
+        self._host_servers: tuple[tuple[int, int], list[str]] = ((0, 0), [])
+
+    async def serve(self, container_id: str, sockets: Sequence[socket.socket]) -> None:
+        """Answer at a container's sockets, UDP and TCP; they stay the caller's."""
+        self.stop(container_id)
+        datagrams, streams = (sock.dup() for sock in sockets)
+        datagrams.setblocking(False)
+        server = await asyncio.start_server(partial(self._stream, container_id), sock=streams)
+        client = _Client(datagrams, server)
+        self._clients[container_id] = client
+        loop = asyncio.get_running_loop()
+        loop.add_reader(datagrams.fileno(), self._datagram, container_id, client)
+
+    def stop(self, container_id: str) -> None:
+        """Answer a container no longer; one that is not served is fine."""
+        if client := self._clients.pop(container_id, None):
+            asyncio.get_running_loop().remove_reader(client.datagrams.fileno())
+            client.datagrams.close()
+            client.server.close()
+            for task in client.asking:
+                task.cancel()
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        for container_id in list(self._clients):
+            self.stop(container_id)
+
+    def _datagram(self, container_id: str, client: _Client) -> None:
+        for _ in range(64):  # others have their turn too
+            try:
+                question, address = client.datagrams.recvfrom(LARGEST)
+            except (BlockingIOError, ConnectionError):
+                return
+            answer = self.answer(container_id, question, by_stream=False)
+            if answer is not None:
+                _send(client.datagrams, answer, address)
+                continue
+            if len(client.asking) >= MOST_AT_ONCE:
+                _send(client.datagrams, _failure(question), address)
+                continue
+            task = asyncio.ensure_future(self._pass_on(container_id, client, question, address))
+            client.asking.add(task)
+            task.add_done_callback(client.asking.discard)
+
+    async def _pass_on(
+        self, container_id: str, client: _Client, question: bytes, address: tuple[str, int]
+    ) -> None:
+        answer = await self._ask(container_id, question, _ask_by_datagram)
+        _send(client.datagrams, answer, address)
+
+    async def _stream(
+        self, container_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        client = self._clients.get(container_id)
+        if client is None or client.streams >= MOST_STREAMS:
+            writer.close()
+            return
+        client.streams += 1
+        try:
+            while True:
+                async with asyncio.timeout(QUIET):
+                    (length,) = struct.unpack("!H", await reader.readexactly(2))
+                    question = await reader.readexactly(length)
+                answer = self.answer(container_id, question, by_stream=True)
+                if answer is None:
+                    answer = await self._ask(container_id, question, _ask_by_stream)
+                writer.write(struct.pack("!H", len(answer)) + answer)
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, OSError):
+            pass  # the client has what it wanted, or is gone
+        finally:
+            client.streams -= 1
+            writer.close()
+
+    def answer(self, container_id: str, data: bytes, *, by_stream: bool) -> bytes | None:
+        """Return the answer to a question about containers, None when others know it."""
+        try:
+            query = dns.message.from_wire(data)
+        except (dns.exception.DNSException, ValueError, struct.error):
+            return _failure(data, dns.rcode.FORMERR)
+        if len(query.question) != 1 or query.opcode() != 0:
+            return None
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True)
+        if question.rdclass != dns.rdataclass.IN:
+            return None
+        texts: list[str] = []
+        if question.rdtype == dns.rdatatype.PTR:
+            try:
+                address = dns.reversename.to_address(question.name)
+            except (dns.exception.DNSException, ValueError):
+                return None
+            known = self._names.reverse(container_id, address)
+            if known is None:
+                return None
+            texts = [f"{known}."]
+        else:
+            addresses = self._names.addresses(container_id, name)
+            if addresses is None:
+                return None
+            version = _TYPES.get(question.rdtype)
+            texts = [item for item in addresses if (6 if ":" in item else 4) == version]
+            random.shuffle(texts)
+        reply = dns.message.make_response(query, recursion_available=True)
+        if texts:
+            kind = question.rdtype
+            rows = [dns.rdata.from_text(dns.rdataclass.IN, kind, text) for text in texts]
+            rrset = reply.find_rrset(
+                reply.answer, question.name, dns.rdataclass.IN, kind, create=True
+            )
+            for row in rows:
+                rrset.add(row, TTL)
+        most = LARGEST if by_stream else max(PLAIN_LIMIT, query.payload or 0)
+        try:
+            return reply.to_wire(max_size=most)
+        except dns.exception.TooBig:
+            reply.answer.clear()
+            reply.flags |= dns.flags.TC
+            return reply.to_wire(max_size=most)
+
+    async def _ask(
+        self,
+        container_id: str,
+        question: bytes,
+        ask: Callable[[str, bytes], Coroutine[Any, Any, bytes]],
+    ) -> bytes:
+        """Return the first server's answer that came, or a failure in its place."""
+        servers = self._names.servers(container_id)
+        if servers is None:
+            return _failure(question)
+        for server in (servers or self._hosts())[:MOST_ASKED]:
+            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(PATIENCE):
+                    return await ask(server, question)
+        return _failure(question)
+
+    def _hosts(self) -> list[str]:
+        """Return the host's own servers, read again when the file changed."""
+        try:
+            found = HOST_FILE.stat()
+        except OSError:
+            return []
+        version = (found.st_mtime_ns, found.st_ino)
+        if self._host_servers[0] != version:
+            text = HOST_FILE.read_text(encoding="utf-8", errors="replace")
+            self._host_servers = (version, nameservers(text))
+        return self._host_servers[1]
+
+
+def _send(sock: socket.socket, data: bytes, address: tuple[str, int]) -> None:
+    # Who asked may be gone, or its buffer full: it asks again.
+    with contextlib.suppress(OSError):
+        sock.sendto(data, address)
+
+
+def _failure(question: bytes, code: int = dns.rcode.SERVFAIL) -> bytes:
+    """Return "it failed" for a question, which is repeated as far as it can be read."""
+    number = question[:2].ljust(2, b"\0")
+    try:
+        query = dns.message.from_wire(question)
+    except (dns.exception.DNSException, ValueError, struct.error):
+        return number + struct.pack("!HHHHH", 0x8080 | code, 0, 0, 0, 0)
+    reply = dns.message.make_response(query, recursion_available=True)
+    reply.set_rcode(dns.rcode.Rcode(code))
+    return reply.to_wire()
+
+
+def _place(server: str) -> tuple[int, tuple[str, int]]:
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    return family, (server, 53)
+
+
+async def _ask_by_datagram(server: str, question: bytes) -> bytes:
+    """Ask one server by UDP, under a number that nobody else can know."""
+    family, place = _place(server)
+    number = os.urandom(2)
+    loop = asyncio.get_running_loop()
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, place)  # only this server's answers are heard then
+        await loop.sock_sendall(sock, number + question[2:])
+        while True:
+            answer = await loop.sock_recv(sock, LARGEST)
+            if answer[:2] == number:
+                return question[:2] + answer[2:]
+
+
+async def _ask_by_stream(server: str, question: bytes) -> bytes:
+    _, place = _place(server)
+    reader, writer = await asyncio.open_connection(*place)
+    try:
+        writer.write(struct.pack("!H", len(question)) + question)
+        (length,) = struct.unpack("!H", await reader.readexactly(2))
+        return await reader.readexactly(length)
+    finally:
+        writer.close()
