@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.kernel.inotify import Watch
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from engine.containers.model import Container
 
+T = TypeVar("T")
 CHUNK = 256 * 1024  # bytes: what is formatted at once stays in the processor's cache
 PIECES = 4  # chunks for each turn of a thread
 
@@ -44,9 +45,12 @@ async def read_logs(
     """Yield log output in Docker's wire format: frames, or raw text with a terminal."""
     path = container.document["LogPath"]
     terminal = bool(container.config.get("Tty")) or not framed
-    files = await asyncio.to_thread(_open_files, path)
+    # A thread cannot be stopped: who hangs up meanwhile waits for what it opens and reads.
+    files: list[int] = []
+    opening = asyncio.ensure_future(asyncio.to_thread(_open_files, path))
     try:
-        skip = await asyncio.to_thread(_offsets, files, query.tail)
+        files = await _ended(opening)
+        skip = await _ended(asyncio.ensure_future(asyncio.to_thread(_offsets, files, query.tail)))
         for index, file in enumerate(files):
             start = skip[index]
             if start is None:
@@ -67,8 +71,16 @@ async def read_logs(
                 async for piece in pieces:
                     yield piece
     finally:
-        for file in files:
+        for file in files or opening.result():
             os.close(file)
+
+
+async def _ended(work: asyncio.Future[T]) -> T:
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait({work})
+        raise
 
 
 def _advance(

@@ -47,6 +47,7 @@ def engine(running_engine):
     wait_until(
         lambda: running_engine.descriptors() <= running_engine.idle_descriptors,
         "the daemon has closed every descriptor",
+        seconds=5,
     )
 
 

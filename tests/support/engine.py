@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,12 @@ class _UnixConnection(HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(30)
         self.sock.connect(str(self._path))
+
+
+@cache
+def nftables() -> Nftables:
+    """Return one context for all: each holds a socket."""
+    return Nftables()
 
 
 def request(path: Path, method: str, target: str, body: Any = None) -> tuple[int, Any]:
@@ -215,7 +222,7 @@ class EngineUnderTest:
     def _published(self) -> list[str]:
         table, found = self.settings.firewall_table, []
         for name in ("any", "any6", "addressed", "addressed6"):
-            text = Nftables().run(f"list map inet {table} {name}")
+            text = nftables().run(f"list map inet {table} {name}")
             found += [line.strip() for line in text.splitlines() if "elements" in line]
         return [f"published: {line}" for line in found]
 
@@ -242,5 +249,5 @@ class EngineUnderTest:
         for network in self.networks():
             subprocess.run(["ip", "link", "del", network["device"]], check=True)
         table = self.settings.firewall_table
-        Nftables().run(f"add table inet {table}\ndelete table inet {table}")
+        nftables().run(f"add table inet {table}\ndelete table inet {table}")
         cgroups.remove_parent(self.settings.cgroup_parent)
