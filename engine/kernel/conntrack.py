@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def forget(address: str) -> None:
     """Forget every flow whose answers come from an address: the next packet is judged anew."""
     with NFCTSocket() as table:
-        for entry in table.dump():
-            if _answers_from(entry) == address:
-                _delete(table, entry)
+        # Read to its end first: one socket answers one question at a time.
+        found = [entry for entry in table.dump() if _answers_from(entry) == address]
+        for entry in found:
+            _delete(table, entry)
 
 
 def _answers_from(entry: nfct_msg) -> str | None:

@@ -576,7 +576,7 @@ def _sysctls(endpoint: Endpoint) -> dict[str, str]:
             or len(parts) != 5
             or parts[0] != "net"
             or parts[1] not in ("ipv4", "ipv6", "mpls")
-            or parts[3] != "IFNAME"
+            or parts[3].upper() != "IFNAME"  # the CLI writes it small
             or os.sep in name
         ):
             raise InvalidArgument(f"invalid endpoint sysctl setting {item!r}")
