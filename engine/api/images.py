@@ -14,13 +14,15 @@ from engine.api.errors import answer, status_of
 from engine.api.keys import SERVICES, flag, json_response
 from engine.api.streams import JsonStream, read_filters
 from engine.core.clock import parse_since
-from engine.core.errors import EngineError, InvalidArgument, Unsupported
+from engine.core.errors import Conflict, EngineError, InvalidArgument, NotFound, Unsupported
 from engine.core.oci_platform import OciPlatform
 from engine.core.reference import parse_reference
 from engine.images.images import familiar
 from engine.images.load import load_archive
 from engine.images.pull import pull_image
+from engine.images.query import prunable
 from engine.registry.client import Credentials
+from engine.system.usage import disk_usage
 
 if TYPE_CHECKING:
     from engine.images.images import Images
@@ -134,6 +136,27 @@ async def post_tag(request: web.Request) -> web.Response:
     repository, tag = request.query.get("repo") or "", request.query.get("tag") or ""
     _images(request).tag(request.match_info["name"], repository, tag)
     return web.Response(status=201)
+
+
+@routes.post("/images/prune")
+async def post_prune(request: web.Request) -> web.Response:
+    """Remove images without a name that no container uses, or, when asked, all unused ones."""
+    services = request.app[SERVICES]
+    filters = read_filters(request)
+    found = prunable(services.images, filters)
+    before = await asyncio.to_thread(disk_usage, services.containers, ("image",))
+    removed = []
+    for image in found:
+        try:
+            names = sorted(image.names | image.digests) or [image.id]
+            for name in names:
+                removed += await asyncio.to_thread(services.images.remove, name, force=False)
+        except (Conflict, NotFound):
+            continue  # somebody uses it by now, or was faster
+    after = await asyncio.to_thread(disk_usage, services.containers, ("image",))
+    freed = before["LayersSize"] - after["LayersSize"]
+    services.events.publish("image", "prune", "", reclaimed=str(freed))
+    return json_response({"ImagesDeleted": removed or None, "SpaceReclaimed": freed})
 
 
 @routes.delete("/images/{name:.+}")

@@ -13,6 +13,7 @@ from engine.core.clock import parse_since
 from engine.core.errors import InvalidArgument
 from engine.system import history
 from engine.system.info import info, version
+from engine.system.usage import disk_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,21 @@ async def get_info(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     engine_id = services.settings.instance
     return json_response(info(services.settings, services.containers, engine_id))
+
+
+@routes.get("/system/df")
+async def get_disk_usage(request: web.Request) -> web.Response:
+    """Tell what occupies the disk."""
+    kinds = request.query.getall("type", [])
+    containers = request.app[SERVICES].containers
+    return json_response(await asyncio.to_thread(disk_usage, containers, kinds))
+
+
+@routes.post("/build/prune")
+async def post_build_prune(request: web.Request) -> web.Response:
+    """Remove what builds left for the next ones: nothing, as nothing is built yet."""
+    del request
+    return json_response({"CachesDeleted": [], "SpaceReclaimed": 0})
 
 
 @routes.get("/events")

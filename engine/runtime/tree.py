@@ -284,7 +284,8 @@ def _get(request: dict[str, Any]) -> None:
         return
     packer = Packer()
     base = _base(path)
-    packer.tree(path, "" if base == "/" else base)
+    # A volume's names are relative: its root has no place of its own.
+    packer.tree(path, ("." if "directory" in request else "") if base == "/" else base)
     packer.close()
 
 

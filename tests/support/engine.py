@@ -35,12 +35,15 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> 
     raise AssertionError(f"waited {seconds} s in vain until {what}")
 
 
-class _UnixConnection(HTTPConnection):
+class UnixConnection(HTTPConnection):
+    """HTTP over a unix socket."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=30)
         self._path = path
 
     def connect(self) -> None:
+        """Connect, as HTTPConnection asks for it."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(30)
         self.sock.connect(str(self._path))
@@ -54,7 +57,7 @@ def nftables() -> Nftables:
 
 def request(path: Path, method: str, target: str, body: Any = None) -> tuple[int, Any]:
     """Ask the API behind a unix socket; return (status, JSON or text). Bytes go as a tar."""
-    connection = _UnixConnection(path)
+    connection = UnixConnection(path)
     is_json = not isinstance(body, bytes)
     data = json.dumps(body) if is_json and body is not None else body
     kind = "application/json" if is_json else "application/x-tar"
