@@ -23,6 +23,7 @@ TEST = (
     "busybox-static",
     "chromium",
     "debootstrap",
+    "docker-compose",
     "docker-registry",
     "fonts-dejavu-core",
     "skopeo",

@@ -146,3 +146,45 @@ def test_verbs(sdk):
     assert container.wait()["StatusCode"] == 137
     assert sdk.containers.list(all=True, filters={"name": "renamed"}) == [container]
     assert sdk.containers.prune()["ContainersDeleted"] == [container.id]
+
+
+def test_networks(sdk):
+    """create, connect with options, disconnect, list, prune, remove."""
+    ipam = docker.types.IPAMConfig(
+        pool_configs=[docker.types.IPAMPool(subnet="10.201.80.0/24", gateway="10.201.80.1")]
+    )
+    network = sdk.networks.create("made", driver="bridge", ipam=ipam, labels={"a": "1"})
+    box = sdk.containers.run("busybox", ["sleep", "1000"], detach=True, network="made")
+    other = sdk.containers.create("busybox", ["sleep", "1000"])
+    network.connect(other, aliases=["known"], ipv4_address="10.201.80.9")
+    other.start()
+    code, output = box.exec_run(["nslookup", "known"])
+    assert code == 0
+    assert b"10.201.80.9" in output
+    network.reload()
+    assert {item.id for item in network.containers} == {box.id, other.id}
+    network.disconnect(other)
+    assert [item.name for item in sdk.networks.list(filters={"label": "a=1"})] == ["made"]
+    with pytest.raises(docker.errors.APIError, match="active endpoints"):
+        network.remove()
+    box.remove(force=True)
+    other.remove(force=True)
+    assert sdk.networks.prune()["NetworksDeleted"] == ["made"]
+    with pytest.raises(docker.errors.NotFound):
+        sdk.networks.get("made")
+
+
+def test_volumes(sdk):
+    """create, list, use, prune, remove."""
+    volume = sdk.volumes.create("made", driver_opts={}, labels={"a": "1"})
+    out = sdk.containers.run(
+        "busybox", ["sh", "-c", "echo x > /v/f; cat /v/f"], remove=True,
+        volumes={"made": {"bind": "/v", "mode": "rw"}},
+    )  # fmt: skip
+    assert out == b"x\n"
+    assert [item.name for item in sdk.volumes.list(filters={"label": "a"})] == ["made"]
+    assert sdk.volumes.prune()["VolumesDeleted"] == []
+    assert sdk.volumes.prune(filters={"all": True})["VolumesDeleted"] == ["made"]
+    with pytest.raises(docker.errors.NotFound):
+        volume.reload()
+    assert sdk.df()["Volumes"] == []
