@@ -24,6 +24,7 @@ TEST = (
     "chromium",
     "debootstrap",
     "docker-compose",
+    "docker.io",
     "docker-registry",
     "fonts-dejavu-core",
     "skopeo",

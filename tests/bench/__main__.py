@@ -113,7 +113,7 @@ async def _runtime_alone(directory: Path, bridge: str) -> float:
         veth = InterfaceSpec(
             name="eth0",
             host_name=f"hb{os.getpid()}{number}",
-            bridge=bridge,
+            parent=bridge,
             mac="02:42:0a:e7:4e:02",
             addresses=("10.231.78.2/24",),
             gateway="10.231.78.1",
@@ -354,6 +354,59 @@ def big_log(machine: Machine) -> Results:
     return results
 
 
+ASK = """
+import socket, statistics, sys, time
+question = b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3box\\0\\0\\1\\0\\1"
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(5)
+sock.connect(("127.0.0.11", 53))
+times = []
+for _ in range(300):
+    begin = time.perf_counter()
+    sock.send(question)
+    assert sock.recv(600)[6:8] == b"\\0\\1", "one answer"
+    times.append(time.perf_counter() - begin)
+print(statistics.median(times) * 1000)
+"""
+
+
+def networking(engine: EngineUnderTest) -> list[dict[str, object]]:
+    """Return what a network adds to a start, and how long a name takes."""
+    engine.docker("network", "create", "bench")
+    figures: dict[str, list[float]] = {"none": [], "bridge": [], "bench": []}
+    for _ in range(RUNS):
+        for mode, times in figures.items():
+            host = {"NetworkMode": mode}
+            body = {"Image": "busybox", "Cmd": ["sleep", "9"], "HostConfig": host}
+            _, made = engine.request("POST", "/containers/create", body)
+            begin = time.perf_counter()
+            engine.request("POST", f"/containers/{made['Id']}/start")
+            times.append((time.perf_counter() - begin) * 1000)
+            engine.request("DELETE", f"/containers/{made['Id']}?force=1")
+    without = statistics.median(figures["none"])
+    engine.docker("run", "-d", "--name", "box", "--network", "bench", "busybox", "sleep", "1000")
+    pid = engine.docker("inspect", "-f", "{{.State.Pid}}", "box").stdout.strip()
+    command = ["nsenter", "-n", "-t", pid, sys.executable, "-c", ASK]
+    name = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    engine.docker("rm", "-f", "box")
+    engine.docker("network", "rm", "bench")
+    return [
+        row(
+            "what the default bridge adds to a start",
+            statistics.median(figures["bridge"]) - without,
+            "",
+            None,
+        ),
+        row(
+            "what a network with names adds to a start",
+            statistics.median(figures["bench"]) - without,
+            "",
+            None,
+        ),
+        row("a container's name looked up", name, "", None),
+    ]
+
+
 def five_hundred(machine: Machine, supervisors: Callable[[], list[int]]) -> None:
     """Print how the engine does with 500 running containers; peers are too slow for it."""
     began, boxes = [], []
@@ -422,6 +475,7 @@ def main() -> int:
                 for measure in (crowd, big_log):
                     peer_results = measure(their_machine) if their_machine else None
                     rows += compare(measure(ours_machine), peer_results)
+                rows += networking(engine)
                 five_hundred(ours_machine, engine.supervisors)
                 for mode in ("none", "bridge"):
                     theirs = docker_run(client, mode) if client else None

@@ -76,8 +76,10 @@ def request(path: Path, method: str, target: str, body: Any = None) -> tuple[int
 class EngineUnderTest:
     """`python -m engine` on a directory of its own."""
 
-    def __init__(self, data: Path, **environment: str) -> None:
+    def __init__(self, data: Path, namespace: str = "", **environment: str) -> None:
+        """Keep everything below `data`; run in a network namespace of `ip netns` when named."""
         self._environment = environment
+        self._prefix = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
         self.settings = Settings.for_data(data)
         self.log = data / "engine.log"
         self.armed = data / "armed"
@@ -90,7 +92,7 @@ class EngineUnderTest:
         self.armed.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *crash, "--data", str(self.settings.root)],
+                [*self._prefix, sys.executable, "-m", *crash, "--data", str(self.settings.root)],
                 cwd=TREE,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
