@@ -29,7 +29,14 @@ TEST = (
     "fonts-dejavu-core",
     "skopeo",
 )
-VIRTUAL_MACHINE = ("apparmor", "busybox-static", "cpio", "kmod", "qemu-system-x86")
+VIRTUAL_MACHINE = (
+    "apparmor",
+    "busybox-static",
+    "cpio",
+    "e2fsprogs",
+    "kmod",
+    "qemu-system-x86",
+)
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 

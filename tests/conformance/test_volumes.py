@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import tarfile
 import time
 from http.client import HTTPConnection
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernel import quota
 from tests.support.engine import UnixConnection, wait_until
 
 
@@ -76,8 +74,9 @@ def test_disk_usage(engine):
     assert volume["UsageData"] == {"Size": 1_000_000, "RefCount": 1}
     (row,) = usage["Containers"]
     assert row["SizeRw"] >= 5000
-    (image,) = usage["Images"]
-    assert (image["Containers"], usage["LayersSize"]) == (1, image["Size"])
+    (image,) = [item for item in usage["Images"] if "busybox:latest" in item["RepoTags"]]
+    assert image["Containers"] == 1
+    assert usage["LayersSize"] >= image["Size"] > 0
     assert list(engine.request("GET", "/system/df?type=volume")[1]) == ["Volumes"]
     assert engine.request("GET", "/system/df?type=nothing")[0] == 400
     assert "1MB" in engine.docker("system", "df", "-v").stdout
@@ -208,31 +207,3 @@ def test_removal_that_was_cut_off(engine):
     engine.start()
     assert engine.docker("volume", "ls", "-q").stdout == ""
     wait_until(lambda: not list(root.iterdir()), "the data is gone")
-
-
-def test_quota(engine, tmp_path):
-    """Where the filesystem has project quotas a volume holds no more than its size."""
-    image = tmp_path / "disk"
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    made = subprocess.run(
-        ["mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota", image],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    place = tmp_path / "place"
-    place.mkdir()
-    mounted = (
-        made.returncode == 0
-        and not subprocess.run(
-            ["mount", "-o", "loop,prjquota", image, place], capture_output=True, check=False
-        ).returncode
-    )
-    if not mounted:
-        pytest.skip("this kernel mounts no ext4 with project quotas")
-
-    try:
-        quota.limit(str(place), "1m")
-        with pytest.raises(OSError, match="quota"):
-            (place / "file").write_bytes(bytes(2 << 20))
-    finally:
-        subprocess.run(["umount", place], check=True)

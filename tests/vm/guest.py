@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from engine.kernel import cgroups
+from engine.kernel import cgroups, quota
 from tests.support.engine import EngineUnderTest, wait_until
 
 CHECKS: list[Callable[[EngineUnderTest], None]] = []
@@ -193,6 +193,32 @@ def apparmor_confines(engine: EngineUnderTest) -> None:
     status, answer = engine.request("POST", f"/containers/{missing}/start")
     assert status >= 400, answer
     assert "apparmor failed to apply profile nobody-wrote-this" in answer["message"], answer
+
+
+@check
+def a_volume_has_a_size(engine: EngineUnderTest) -> None:
+    """On a filesystem with project quotas a volume holds no more than it may."""
+    status, answer = engine.request(
+        "POST", "/volumes/create", {"Name": "small", "DriverOpts": {"size": "1m"}}
+    )
+    assert (status, "no quota support" in answer["message"]) == (501, True), answer
+    disk, place = Path("/tmp/disk"), Path("/tmp/place")
+    with disk.open("wb") as file:
+        file.truncate(64 << 20)
+    make = ["mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota", str(disk)]
+    subprocess.run(make, check=True)
+    place.mkdir()
+    subprocess.run(["mount", "-o", "loop,prjquota", str(disk), str(place)], check=True)
+    (place / "volume").mkdir()
+    quota.limit(str(place / "volume"), "1m")
+    (place / "volume").chmod(0o777)
+    # Whoever has CAP_SYS_RESOURCE may take more, which no container has by default.
+    count = "for n in volume/fits volume/more; do head -c {} /dev/zero > $n || echo $n; done"
+    done = subprocess.run(
+        ["sh", "-c", count.format(700 << 10)], cwd=place, user=1000, capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"volume/more"], done
+    assert (place / "volume" / "fits").stat().st_size == 700 << 10
 
 
 @check

@@ -19,10 +19,10 @@ CACHE = Path(sys.prefix) / "test-images" / "vm"
 KERNEL = "linux-image-cloud-amd64"
 MODULES = (
     "overlay veth bridge nf_tables nf_nat nft_chain_nat nft_nat nft_masq nft_fib_inet nft_ct "
-    "nft_compat nf_conntrack loop"
+    "nft_compat nf_conntrack loop ext4 crc32c_generic quota_v2"
 ).split()
 ENTRIES = ("engine.daemon", "engine.supervisor.supervise", "engine.runtime.tree")
-PROGRAMS = ("/sbin/apparmor_parser",)
+PROGRAMS = ("/sbin/apparmor_parser", "/sbin/mkfs.ext4")
 LIBRARIES = ("libseccomp.so.2", "libnftables.so.1")
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /new
