@@ -162,11 +162,10 @@ def wish_of(
 
 def settings_of(deps: Containers, container: Container) -> dict[str, Any]:
     """Return Docker's NetworkSettings of a container, as it is now."""
-    if container.is_running and (sandbox := deps.sandboxes.get(container.id)):
-        return deps.sandboxes.settings(sandbox)
-    settings = dict(container.document["NetworkSettings"])
+    settings: dict[str, Any] = container.document["NetworkSettings"]
     if container.is_running:
         return settings
+    settings = dict(settings)
     blank = {key: value for key, value in unplugged("", {}).items() if key in settings}
     settings |= {**blank, "Ports": {}, "SandboxID": "", "SandboxKey": ""}
     mode = container.host_config["NetworkMode"]
@@ -175,6 +174,17 @@ def settings_of(deps: Containers, container: Container) -> dict[str, Any]:
         name: unplugged(_id_of(deps, name), given) for name, given in shown.items()
     }
     return settings
+
+
+def _refresh(deps: Containers, container: Container) -> None:
+    if sandbox := deps.sandboxes.get(container.id):
+        container.document["NetworkSettings"] = deps.sandboxes.settings(sandbox)
+
+
+def rename_on_networks(deps: Containers, container: Container) -> None:
+    """Let a running container be found by its new name; the caller saves it."""
+    deps.sandboxes.rename(container.id, container.name)
+    _refresh(deps, container)
 
 
 def _id_of(deps: Containers, name: str) -> str:
@@ -218,6 +228,7 @@ async def connect_container(
         wish = wish_of(deps, container, network.name, config)
         if container.running:
             await deps.sandboxes.connect(container.running, wish)
+            _refresh(deps, container)
         else:
             deps.sandboxes.check(network, wish)
         endpoints[network.name] = config
@@ -240,6 +251,7 @@ async def disconnect_container(deps: Containers, container: Container, network: 
             sandbox = deps.sandboxes.get(container.id)
             if sandbox and network.id in sandbox.endpoints:
                 await deps.sandboxes.disconnect(container.running, network)
+                _refresh(deps, container)
         del endpoints[network.name]
         deps.save(container)
     publish_network(deps, "disconnect", network, container)

@@ -74,8 +74,8 @@ def list_containers(
     shows_all = everything or limit > 0 or "status" in filters
     if not shows_all:
         found = [item for item in found if item.is_running or item.state is State.RESTARTING]
-    aliases = links.aliases(deps)
-    return [_row(deps, item, aliases) for item in (found[:limit] if limit > 0 else found)]
+    aliases, names = links.aliases(deps), _Names(deps)
+    return [_row(deps, item, aliases, names) for item in (found[:limit] if limit > 0 else found)]
 
 
 def prunable(deps: Containers, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def prunable(deps: Containers, filters: dict[str, list[str]]) -> list[dict[str, 
             and not any(has_label(labels, value) for value in filters.get("label!", ()))
         ):
             found.append(container)
-    return [_row(deps, item, {}) for item in found]
+    return [_row(deps, item, {}, _Names(deps)) for item in found]
 
 
 def add_sizes(deps: Containers, rows: list[dict[str, Any]]) -> None:
@@ -115,16 +115,27 @@ def _sizes(deps: Containers, container_id: str, image_id: str) -> dict[str, int]
     return {"SizeRw": written, "SizeRootFs": written + deps.images.size_of(image_id)}
 
 
-def _image_name(deps: Containers, container: Container) -> str:
-    """Return the image as the client named it, or its ID once the name means another."""
-    name, image_id = str(container.config["Image"]), str(container.document["Image"])
-    try:
-        return name if deps.images.get(name).id == image_id else image_id
-    except (NotFound, InvalidArgument):
-        return image_id
+class _Names:
+    """What the images' names mean at the moment of one list."""
+
+    def __init__(self, deps: Containers) -> None:
+        self._deps = deps
+        self._ids: dict[str, str] = {}
+
+    def shown(self, container: Container) -> str:
+        """Return the image as the client named it, or its ID once the name means another."""
+        name, image_id = str(container.config["Image"]), str(container.document["Image"])
+        if name not in self._ids:
+            try:
+                self._ids[name] = self._deps.images.get(name).id
+            except (NotFound, InvalidArgument):
+                self._ids[name] = ""
+        return name if self._ids[name] == image_id else image_id
 
 
-def _row(deps: Containers, container: Container, aliases: dict[str, list[str]]) -> dict[str, Any]:
+def _row(
+    deps: Containers, container: Container, aliases: dict[str, list[str]], names: _Names
+) -> dict[str, Any]:
     document = container.document
     settings = settings_of(deps, container)
     config, host = container.config, container.host_config
@@ -132,7 +143,7 @@ def _row(deps: Containers, container: Container, aliases: dict[str, list[str]]) 
     return {
         "Id": container.id,
         "Names": [f"/{container.name}", *aliases.get(container.name, ())],
-        "Image": _image_name(deps, container),
+        "Image": names.shown(container),
         "ImageID": document["Image"],
         "Command": " ".join(
             [document["Path"], *(f"'{word}'" if " " in word else word for word in document["Args"])]

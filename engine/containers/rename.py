@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.containers.networking import rename_on_networks
 from engine.core.errors import InvalidArgument
 from engine.core.ids import NAME
 
@@ -27,7 +28,7 @@ async def rename_container(deps: Containers, container: Container, name: str) ->
             raise InvalidArgument("Renaming a container with the same name as its current name")
         deps.claim_name(name, container.id)
         container.document["Name"] = name
+        rename_on_networks(deps, container)
         deps.save(container)
-        deps.sandboxes.rename(container.id, name)
         deps.by_name.pop(old, None)
     deps.publish(container, "rename", oldName=f"/{old}")

@@ -129,8 +129,12 @@ def set_parameter(path: str, value: str) -> None:
 
     Raises: OSError.
     """
-    with open(f"/proc/sys/{path}", "w", encoding="ascii") as file:
-        file.write(value)
+    # No text file: its codec would be imported by every supervisor, into memory of its own.
+    fd = os.open(f"/proc/sys/{path}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
 
 
 def disable_ipv6(interface: str) -> None:
