@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 
 
 def forget(address: str) -> None:
-    """Forget every flow whose answers come from an address: the next packet is judged anew."""
-    with NFCTSocket() as table:
-        # Read to its end first: one socket answers one question at a time.
-        found = [entry for entry in table.dump() if _answers_from(entry) == address]
-        for entry in found:
-            _delete(table, entry)
+    """Forget every flow whose answers come from an address: the next packet is judged anew.
+
+    Raises: OSError(the kernel refused).
+    """
+    try:
+        with NFCTSocket() as table:
+            # Read to its end first: one socket answers one question at a time.
+            found = [entry for entry in table.dump() if _answers_from(entry) == address]
+            for entry in found:
+                _delete(table, entry)
+    except NetlinkError as error:
+        raise OSError(error.code, f"conntrack: {error.args[1]}") from error
 
 
 def _answers_from(entry: nfct_msg) -> str | None:

@@ -92,6 +92,7 @@ class Firewall:
         self._nftables = Nftables()
         self._generations = Generations(table)
         self._lock = Lock()
+        self._closed = False
 
     def build(self) -> None:
         """Replace the table, with every network and port, in one transaction."""
@@ -125,14 +126,19 @@ class Firewall:
             # Somebody flushed the table: it is put back as it should be by now.
             log.warning("the firewall table was not as it was left, and is built anew")
             self.build()
+            if verb == "add":  # of something that is not known yet, perhaps
+                self._run(self._commands(verb, elements))
 
     def _commands(self, verb: str, elements: Iterable[tuple[str, str]]) -> str:
         name = self._table
         return "\n".join(f"{verb} element inet {name} {place} {{ {e} }}" for place, e in elements)
 
     def _run(self, commands: str) -> None:
-        with self._lock, self._generations.own():
-            self._nftables.run(commands)
+        with self._lock:
+            if self._closed:
+                return  # a repair that was begun while the engine was told to stop
+            with self._generations.own():
+                self._nftables.run(commands)
 
     def fileno(self) -> int:
         """Return a descriptor that becomes readable when any table changes."""
@@ -148,8 +154,10 @@ class Firewall:
 
     def close(self) -> None:
         """Let go of netlink; the table stays."""
-        self._generations.close()
-        self._nftables.close()
+        with self._lock:
+            self._closed = True
+            self._generations.close()
+            self._nftables.close()
 
 
 def _elements(network: Network) -> list[tuple[str, str]]:

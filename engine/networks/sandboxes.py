@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 from collections import defaultdict
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from engine.runtime.runtime import RunningContainer
     from engine.store.database import Database
 
+log = logging.getLogger(__name__)
 Routes = dict[str, tuple[str, str] | None]
 
 
@@ -83,8 +85,13 @@ class Sandboxes(Names):
                 continue
             sandbox = _sandbox_of(row)
             self._sandboxes[container_id] = sandbox
-            for endpoint in sandbox.endpoints.values():
-                network = self._networks.get(endpoint.network_id)
+            for endpoint in list(sandbox.endpoints.values()):
+                try:
+                    network = self._networks.get(endpoint.network_id)
+                except NotFound:
+                    log.warning("%s is on a network that is gone", sandbox.name)
+                    del sandbox.endpoints[endpoint.network_id]
+                    continue
                 for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
                     self._networks.addresses(network).claim(address)
                 self._index(sandbox, endpoint)
@@ -166,17 +173,13 @@ class Sandboxes(Names):
         self._resolver.stop(sandbox.container_id)
         self._reservations.release(sandbox.container_id)
         if sandbox.ports:
-            await asyncio.to_thread(self._withdraw, list(sandbox.ports))
+            await asyncio.to_thread(self._firewall.withdraw, list(sandbox.ports))
+            # Nobody waits for it: the address is given to others last of all.
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(None, _forget_flows, list(sandbox.ports))
         for endpoint in list(sandbox.endpoints.values()):
             self._drop(sandbox, endpoint)
         self._table.delete(sandbox.container_id)
-
-    def _withdraw(self, ports: list[PublishedPort]) -> None:
-        self._firewall.withdraw(ports)
-        # A flow that was led to this container must not go on to the next one with its address.
-        for port in ports:
-            if port.protocol != "tcp":
-                conntrack.forget(port.container_ip)
 
     def _has_names(self, sandbox: Sandbox) -> bool:
         return any(self._networks.get(key).has_names for key in sandbox.endpoints)
@@ -440,7 +443,9 @@ class Sandboxes(Names):
     def _write_files(self, request: NetworkRequest, sandbox: Sandbox | None) -> dict[str, str]:
         directory = self._settings.state / "containers" / request.container_id
         directory.mkdir(parents=True, exist_ok=True, mode=0o710)
-        host_text = HOST_FILE.read_text(encoding="utf-8", errors="replace")
+        host_text = ""
+        with contextlib.suppress(FileNotFoundError):
+            host_text = HOST_FILE.read_text(encoding="utf-8", errors="replace")
         addresses, named = [], ""
         if sandbox:
             for _, endpoint in self._ranked(sandbox):
@@ -541,6 +546,15 @@ class Sandboxes(Names):
             if any(self._networks.addresses(network).pool_of(server) for network, _ in pairs)
         ]
         return own or None
+
+
+def _forget_flows(ports: list[PublishedPort]) -> None:
+    """Let no flow that was led to a container go on to the next one with its address."""
+    for address in {port.container_ip for port in ports if port.protocol != "tcp"}:
+        try:
+            conntrack.forget(address)
+        except OSError:
+            log.exception("the flows to %s could not be forgotten", address)
 
 
 def _names(sandbox: Sandbox, wish: EndpointWish) -> list[str]:
