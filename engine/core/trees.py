@@ -15,7 +15,8 @@ def remove_tree(path: str | os.PathLike[str]) -> None:
     """Remove a directory and all in it; one that is not there is fine. Never follows a link.
 
     Directories that are not empty are moved up to the top before they are emptied, so neither
-    recursion nor long paths come up. Raises: OSError(busy, immutable).
+    recursion nor long paths come up. What is mounted somewhere in it is left alone: a mount point
+    cannot be moved. Raises: OSError(busy, immutable).
     """
     try:
         top = os.open(path, _FLAGS)
@@ -39,6 +40,8 @@ def _clear(top: int, name: str, number: int) -> tuple[list[str], int]:
     moved = []
     directory = os.open(name, _FLAGS, dir_fd=top)
     try:
+        if os.fstat(directory).st_dev != os.fstat(top).st_dev:
+            raise OSError(errno.EBUSY, "something is mounted here", name)
         for entry in os.listdir(directory):
             if not stat.S_ISDIR(os.lstat(entry, dir_fd=directory).st_mode):
                 os.unlink(entry, dir_fd=directory)

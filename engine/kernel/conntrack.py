@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
+
+
+_PROTOCOLS = {"udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
 
 def forget(address: str) -> None:
@@ -17,14 +23,32 @@ def forget(address: str) -> None:
 
     Raises: OSError(the kernel refused).
     """
+    _forget(lambda entry: _answers_from(entry) == address)
+
+
+def forget_port(protocol: str, port: int) -> None:
+    """Forget every flow to a port of any address. Raises: OSError(the kernel refused)."""
+    wanted = (_PROTOCOLS[protocol], port)
+    _forget(lambda entry: _aimed_at(entry) == wanted)
+
+
+def _forget(meant: Callable[[nfct_msg], bool]) -> None:
     try:
         with NFCTSocket() as table:
             # Read to its end first: one socket answers one question at a time.
-            found = [entry for entry in table.dump() if _answers_from(entry) == address]
+            found = [entry for entry in table.dump() if meant(entry)]
             for entry in found:
                 _delete(table, entry)
     except NetlinkError as error:
         raise OSError(error.code, f"conntrack: {error.args[1]}") from error
+
+
+def _aimed_at(entry: nfct_msg) -> tuple[int, int] | None:
+    origin = entry.get_attr("CTA_TUPLE_ORIG")
+    proto = origin.get_attr("CTA_TUPLE_PROTO") if origin else None
+    if proto is None:
+        return None
+    return proto.get_attr("CTA_PROTO_NUM"), proto.get_attr("CTA_PROTO_DST_PORT")
 
 
 def _answers_from(entry: nfct_msg) -> str | None:

@@ -42,7 +42,7 @@ from engine.store.networks import SandboxTable
 from engine.supervisor.spec import InterfaceSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from engine.config import Settings
     from engine.core.events import EventBus
@@ -175,8 +175,7 @@ class Sandboxes(Names):
         if sandbox.ports:
             await asyncio.to_thread(self._firewall.withdraw, list(sandbox.ports))
             # Nobody waits for it: the address is given to others last of all.
-            loop = asyncio.get_running_loop()
-            loop.run_in_executor(None, _forget_flows, list(sandbox.ports))
+            _in_thread(_forget_flows, sandbox.ports)
         for endpoint in list(sandbox.endpoints.values()):
             self._drop(sandbox, endpoint)
         self._table.delete(sandbox.container_id)
@@ -350,6 +349,7 @@ class Sandboxes(Names):
                 f"connectivity on endpoint {sandbox.name} ({endpoint.endpoint_id}): {error}"
             ) from error
         await self._reservations.pass_on(sandbox.container_id, sandbox.ports)
+        _in_thread(_forget_strays, sandbox.ports)
 
     def _target(self, sandbox: Sandbox) -> tuple[Network, Endpoint] | None:
         for network, endpoint in self._ranked(sandbox):
@@ -374,6 +374,7 @@ class Sandboxes(Names):
         sandbox.ports = moved
         await asyncio.to_thread(self._firewall.publish, moved)
         await self._reservations.pass_on(sandbox.container_id, moved)
+        _in_thread(_forget_strays, moved)
 
     # connect and disconnect
 
@@ -503,8 +504,12 @@ class Sandboxes(Names):
             network = self._networks.get(key)
             if not network.has_names:
                 continue
-            for other in self._meant(sandbox, network, name.lower()):
-                endpoint = self._sandboxes[other].endpoints[key]
+            for other_id in self._meant(sandbox, network, name.lower()):
+                # One that is just being started or released has a name already, or still.
+                other = self._sandboxes.get(other_id)
+                endpoint = other.endpoints.get(key) if other else None
+                if endpoint is None:
+                    continue
                 known = True
                 found += filter(None, (endpoint.ipv4, endpoint.ipv6))
         return found if known else None
@@ -525,8 +530,9 @@ class Sandboxes(Names):
         """Return the name of an address that a container can see."""
         sandbox = self._sandboxes.get(container_id)
         for key in sandbox.endpoints if sandbox else ():
-            if other := self._located[key].get(address):
-                return f"{self._sandboxes[other].name}.{self._networks.get(key).name}"
+            other = self._sandboxes.get(self._located[key].get(address, ""))
+            if other:
+                return f"{other.name}.{self._networks.get(key).name}"
         return None
 
     def servers(self, container_id: str) -> Sequence[str] | None:
@@ -548,9 +554,25 @@ class Sandboxes(Names):
         return own or None
 
 
+def _in_thread(work: Callable[[list[PublishedPort]], None], ports: list[PublishedPort]) -> None:
+    """Do what nobody waits for, when there is anything that keeps flows without connections."""
+    others = [port for port in ports if port.protocol != "tcp"]
+    if others:
+        asyncio.get_running_loop().run_in_executor(None, work, others)
+
+
+def _forget_strays(ports: list[PublishedPort]) -> None:
+    """Let flows that began while a port led nowhere be judged anew."""
+    for port in {(port.protocol, port.host_port) for port in ports}:
+        try:
+            conntrack.forget_port(*port)
+        except OSError:
+            log.exception("the flows to port %s could not be forgotten", port)
+
+
 def _forget_flows(ports: list[PublishedPort]) -> None:
     """Let no flow that was led to a container go on to the next one with its address."""
-    for address in {port.container_ip for port in ports if port.protocol != "tcp"}:
+    for address in {port.container_ip for port in ports}:
         try:
             conntrack.forget(address)
         except OSError:

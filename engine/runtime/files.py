@@ -72,12 +72,16 @@ class Tree:
             raise Internal("the helper has no input")
         try:
             async for data in source:
-                target.write(data)
-                await target.drain()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has refused already, and says why
-        finally:
-            target.close()
+                try:
+                    target.write(data)
+                    await target.drain()
+                except (BrokenPipeError, ConnectionResetError):
+                    break  # it has refused already, and says why
+        except BaseException:
+            # A client that goes away has not sent all: the end of input would say that it has.
+            self._process.kill()
+            raise
+        target.close()
         await self.answer()
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import secrets
 import stat
 import sys
 import tarfile
@@ -486,13 +487,19 @@ def _read(request: dict[str, Any]) -> None:
     """Write the bytes of one file; links are followed, inside the root."""
     path = _clean(request["path"])
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         raise Refused("not_found", path) from None
+    # Looked at before it is opened: opening a device already does something.
+    found = os.fstat(place)
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("invalid", f"{path} is not a regular file")
+    above = os.open(os.path.dirname(os.path.realpath(path)), os.O_PATH | os.O_CLOEXEC)
+    name = os.path.basename(os.path.realpath(path))
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)
+    if not os.path.samestat(os.fstat(fd), found):
+        raise Refused("invalid", f"{path} was replaced")
     with open(fd, "rb", buffering=0) as file:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise Refused("invalid", f"{path} is not a regular file")
         _say(size=found.st_size)
         while data := file.read(PIECE):
             sys.stdout.buffer.write(data)
@@ -505,9 +512,10 @@ def _write(request: dict[str, Any]) -> None:
     above, name = os.path.split(path)
     if not name or os.path.isdir(path):
         raise Refused("invalid", f"{path} is a directory")
-    part = f"{above}/.{name}.part"
+    # A name that nobody can have taken, by a pipe or a device for instance.
+    part = f"{above}/.{secrets.token_hex(8)}.part"
     try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     except FileNotFoundError:
         raise Refused("not_found", above) from None
     try:
@@ -519,7 +527,7 @@ def _write(request: dict[str, Any]) -> None:
                 os.fchown(fd, found.st_uid, found.st_gid)
                 os.fchmod(fd, stat.S_IMODE(found.st_mode))
         os.rename(part, path)
-    except OSError:
+    except BaseException:
         os.unlink(part)
         raise
     _say(ok=True)

@@ -131,12 +131,16 @@ class Volumes:
         if users := self.users(name):
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
         removed = self._root / f"{REMOVED}{name}"
-        discard_tree(removed)
-        try:
-            os.rename(self._root / name, removed)
-        except FileNotFoundError:
-            log.warning("the directory of volume %s was gone", name)
-        self._forget(name)
+        with self._mounts:
+            # What is mounted on it is not the volume's to remove.
+            if self._mounted_for[name]:
+                raise Conflict(f"remove {name}: volume is in use by a request for its files")
+            discard_tree(removed)
+            try:
+                os.rename(self._root / name, removed)
+            except FileNotFoundError:
+                log.warning("the directory of volume %s was gone", name)
+            self._forget(name)
         self._discard(removed)
         self._events.publish("volume", "destroy", name, driver="local")
 
@@ -158,10 +162,10 @@ class Volumes:
 
         Raises: Internal(mount failed, in the words of mount(8)).
         """
-        volume = self.get(name)
-        if not volume.is_mounted:
+        if not self.get(name).is_mounted:
             return
         with self._mounts:
+            volume = self.get(name)  # it may have been removed meanwhile
             if not self._mounted_for[name]:
                 mounts.mount(volume)
             self._mounted_for[name].add(user)

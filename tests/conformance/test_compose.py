@@ -9,8 +9,9 @@ import pytest
 
 from tests.conformance.test_networks import connect_from_here, looked_up
 from tests.support.engine import wait_until
+from tests.support.place import PORTS
 
-PROJECT = """
+PROJECT = f"""
 version: "3.7"
 services:
   db:
@@ -18,24 +19,24 @@ services:
     command: sh -c "echo kept >> /data/file; exec sleep 1000"
     volumes: ["store:/data"]
     networks:
-      back: {aliases: [database]}
+      back: {{aliases: [database]}}
   app:
     image: busybox
     command: sh -c "mkdir /w; hostname > /w/index.html; exec httpd -f -p 80 -h /w"
-    environment: {STORE: database}
+    environment: {{STORE: database}}
     depends_on: [db]
     networks: [front, back]
   web:
     image: busybox
     command: sh -c "mkdir /w; echo web > /w/index.html; exec httpd -f -p 80 -h /w"
     depends_on: [app]
-    ports: ["127.0.0.1:28500:80"]
+    ports: ["127.0.0.1:{PORTS + 500}:80"]
     networks: [front]
 networks:
-  front: {}
-  back: {internal: true}
+  front: {{}}
+  back: {{internal: true}}
 volumes:
-  store: {}
+  store: {{}}
 """
 
 
@@ -61,9 +62,7 @@ def compose(engine, tmp_path):
 def test_a_project(engine, compose):
     """Up, names, ports, scaling, logs, exec, a second up that changes nothing, and down."""
     compose("up", "-d")
-    assert connect_from_here("127.0.0.1", 28500) == "web" or wait_until(
-        lambda: connect_from_here("127.0.0.1", 28500) == "web", "it serves"
-    )
+    wait_until(lambda: connect_from_here("127.0.0.1", PORTS + 500) == "web", "it serves")
     rows = json.loads(engine.docker("inspect", "shop_db_1").stdout)[0]
     address = rows["NetworkSettings"]["Networks"]["shop_back"]["IPAddress"]
     for name in ("db", "database", "shop_db_1"):

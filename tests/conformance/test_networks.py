@@ -15,6 +15,7 @@ import pytest
 
 from engine.kernel.nftables import Nftables
 from tests.support.engine import wait_until
+from tests.support.place import LAN, OUT, OUT_SIX, PORTS, SIX, device
 
 SERVE = "mkdir /w; echo {} > /w/index.html; exec httpd -f -v -p [::]:80 -h /w"
 GET = b"GET / HTTP/1.0\r\n\r\n"
@@ -177,29 +178,31 @@ def test_forwarding(engine):
     engine.docker("network", "create", "net")
     engine.docker("network", "create", "--internal", "closed")
     answers = ("import socket,struct\n"
-               "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('198.18.9.53',53))\n"
+               f"s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('{OUT[3]}.53',53))\n"
                "while 1:\n"
                "  d,a=s.recvfrom(600)\n"
                "  n=d[:2]+b'\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0'+d[12:]\n"
                "  r=b'\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\1\\0\\4\\x0a\\1\\2\\3'\n"
                "  s.sendto(n+r,a)\n")  # fmt: skip
-    subprocess.run(["ip", "link", "add", "hydns", "type", "bridge"], check=True)
+    subprocess.run(["ip", "link", "add", f"{device('dns')}", "type", "bridge"], check=True)
     server = None
     try:
-        subprocess.run(["ip", "addr", "add", "198.18.9.53/32", "dev", "hydns"], check=True)
-        subprocess.run(["ip", "link", "set", "hydns", "up"], check=True)
+        subprocess.run(
+            ["ip", "addr", "add", f"{OUT[3]}.53/32", "dev", f"{device('dns')}"], check=True
+        )
+        subprocess.run(["ip", "link", "set", f"{device('dns')}", "up"], check=True)
         server = subprocess.Popen(["python3", "-c", answers])
-        idle(engine, "ask", "--network", "net", "--dns", "198.18.9.53")
+        idle(engine, "ask", "--network", "net", "--dns", f"{OUT[3]}.53")
         wait_until(lambda: looked_up(engine, "ask", "example.test", "-type=a") == ["10.1.2.3"],
                    "the server answers")  # fmt: skip
-        idle(engine, "shut", "--network", "closed", "--dns", "198.18.9.53")
+        idle(engine, "shut", "--network", "closed", "--dns", f"{OUT[3]}.53")
         assert looked_up(engine, "shut", "example.test", "-type=a") == []
         assert looked_up(engine, "shut", "shut") == [address(engine, "shut", "closed")]
     finally:
         if server:
             server.kill()
             server.wait()
-        subprocess.run(["ip", "link", "del", "hydns"], check=True)
+        subprocess.run(["ip", "link", "del", f"{device('dns')}"], check=True)
 
 
 def test_names_after_a_restart_of_the_engine(engine):
@@ -217,31 +220,31 @@ def test_names_after_a_restart_of_the_engine(engine):
 
 def test_several_networks(engine):
     """Connect and disconnect while it runs; the default route follows priority and presence."""
-    engine.docker("network", "create", "--subnet", "10.201.1.0/24", "alpha")
-    engine.docker("network", "create", "--subnet", "10.201.2.0/24", "beta")
+    engine.docker("network", "create", "--subnet", f"{LAN}.1.0/24", "alpha")
+    engine.docker("network", "create", "--subnet", f"{LAN}.2.0/24", "beta")
     served(engine, "far", "--network", "beta")
     idle(engine, "box", "--network", "alpha")
     assert looked_up(engine, "box", "far") == []
-    engine.docker("network", "connect", "--ip", "10.201.2.77", "--alias", "known", "beta", "box")
-    assert address(engine, "box", "beta") == "10.201.2.77"
+    engine.docker("network", "connect", "--ip", f"{LAN}.2.77", "--alias", "known", "beta", "box")
+    assert address(engine, "box", "beta") == f"{LAN}.2.77"
     assert heard(engine, "box", "far") == "far"
-    assert looked_up(engine, "far", "known") == ["10.201.2.77"]
+    assert looked_up(engine, "far", "known") == [f"{LAN}.2.77"]
     routes = engine.docker("exec", "box", "ip", "route").stdout
-    assert "default via 10.201.1.1 dev eth0" in routes
-    assert "10.201.2.0/24 dev eth1" in routes
-    assert "10.201.2.77" in engine.docker("exec", "box", "cat", "/etc/hosts").stdout
+    assert f"default via {LAN}.1.1 dev eth0" in routes
+    assert f"{LAN}.2.0/24 dev eth1" in routes
+    assert f"{LAN}.2.77" in engine.docker("exec", "box", "cat", "/etc/hosts").stdout
     again = engine.docker("network", "connect", "beta", "box", check=1)
     assert "endpoint with name box already exists in network beta" in again.stderr
     engine.docker("network", "disconnect", "alpha", "box")
-    assert "default via 10.201.2.1" in engine.docker("exec", "box", "ip", "route").stdout
-    assert "10.201.1." not in engine.docker("exec", "box", "cat", "/etc/hosts").stdout
+    assert f"default via {LAN}.2.1" in engine.docker("exec", "box", "ip", "route").stdout
+    assert f"{LAN}.1." not in engine.docker("exec", "box", "cat", "/etc/hosts").stdout
     engine.docker("network", "connect", "--gw-priority", "5", "alpha", "box")
-    assert "default via 10.201.1.1" in engine.docker("exec", "box", "ip", "route").stdout
+    assert f"default via {LAN}.1.1" in engine.docker("exec", "box", "ip", "route").stdout
     engine.docker("restart", "-t", "0", "box")
     assert set(json.loads(inspected(engine, "box", "{{json .NetworkSettings.Networks}}"))) == {
         "alpha", "beta",
     }  # fmt: skip
-    assert address(engine, "box", "beta") == "10.201.2.77"
+    assert address(engine, "box", "beta") == f"{LAN}.2.77"
     missing = engine.docker("network", "disconnect", "alpha", "far", check=1)
     assert "is not connected to network alpha" in missing.stderr
 
@@ -269,14 +272,14 @@ def test_what_a_user_wrote_stays(engine):
     """Edits of hosts and resolv.conf outlive a connection."""
     engine.docker("network", "create", "net")
     idle(engine, "box")
-    script = "echo 198.18.9.9 mine >> /etc/hosts; echo nameserver 198.18.9.8 > /etc/resolv.conf"
+    script = f"echo {OUT[3]}.9 mine >> /etc/hosts; echo nameserver {OUT[3]}.8 > /etc/resolv.conf"
     engine.docker("exec", "box", "sh", "-c", script)
     engine.docker("network", "connect", "net", "box")
     hosts = engine.docker("exec", "box", "cat", "/etc/hosts").stdout
-    assert "198.18.9.9 mine" in hosts
+    assert f"{OUT[3]}.9 mine" in hosts
     assert address(engine, "box", "net") in hosts
     resolv = engine.docker("exec", "box", "cat", "/etc/resolv.conf").stdout
-    assert resolv == "nameserver 198.18.9.8\n"
+    assert resolv == f"nameserver {OUT[3]}.8\n"
 
 
 def test_bridges_are_apart(engine):
@@ -296,21 +299,21 @@ def test_bridges_are_apart(engine):
     assert heard(engine, "aa", address(engine, "cc", "closed")) == ""
     assert heard(engine, "dd", "cc") == "cc"
     assert "default" not in engine.docker("exec", "dd", "ip", "route").stdout
-    with outside_host("hyout1", "198.18.4") as host:
+    with outside_host(f"{device('out1')}", f"{OUT[0]}") as host:
         (plan,) = json.loads(engine.docker("network", "inspect", "closed").stdout)
         gateway = plan["IPAM"]["Config"][0]["Gateway"]
         engine.docker("exec", "--privileged", "dd", "ip", "route", "add", "default", "via", gateway)
         code = (
-            "import socket\ns=socket.create_server(('198.18.4.2',80))\n"
+            f"import socket\ns=socket.create_server(('{OUT[0]}.2',80))\n"
             "while 1:\n c,a=s.accept(); c.recv(99)\n"
             " c.send(b'HTTP/1.0 200 OK\\r\\n\\r\\n'+a[0].encode()); c.close()"
         )
         listen = subprocess.Popen(["ip", "netns", "exec", host, sys.executable, "-c", code])
         try:
             wait_until(
-                lambda: heard(engine, "aa", "198.18.4.2") == "198.18.4.1", "it is masqueraded"
+                lambda: heard(engine, "aa", f"{OUT[0]}.2") == f"{OUT[0]}.1", "it is masqueraded"
             )
-            assert heard(engine, "dd", "198.18.4.2") == ""
+            assert heard(engine, "dd", f"{OUT[0]}.2") == ""
         finally:
             listen.kill()
             listen.wait()
@@ -320,54 +323,62 @@ def test_bridges_are_apart(engine):
 def test_icc_off(engine):
     """Ports of such a bridge do not see each other, not even through the host."""
     engine.docker("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "net")
-    served(engine, "aa", "--network", "net", "-p", "127.0.0.1:28090:80")
+    served(engine, "aa", "--network", "net", "-p", f"127.0.0.1:{PORTS + 90}:80")
     idle(engine, "bb", "--network", "net")
     there = address(engine, "aa", "net")
     assert heard(engine, "bb", there) == ""
     gateway = inspected(engine, "bb", "{{.NetworkSettings.Networks.net.Gateway}}")
     engine.docker("exec", "--privileged", "bb", "ip", "route", "add", f"{there}/32", "via", gateway)
     assert heard(engine, "bb", there) == ""
-    assert connect_from_here("127.0.0.1", 28090) == "aa"
+    assert connect_from_here("127.0.0.1", PORTS + 90) == "aa"
 
 
 def test_published_ports(engine):
     """From the host, from other containers by the host's address, and from other hosts."""
     engine.docker("network", "create", "net")
     engine.docker("network", "create", "other")
-    with outside_host("hyout2", "198.18.5") as host:
-        served(engine, "web", "--network", "net", "-p", "28080:80", "-p", "127.0.0.1:28081:80",
-               "-p", "198.18.5.1:28082:80")  # fmt: skip
+    with outside_host(f"{device('out2')}", f"{OUT[1]}") as host:
+        ports = (f"{PORTS + 80}:80", f"127.0.0.1:{PORTS + 81}:80", f"{OUT[1]}.1:{PORTS + 82}:80")
+        words = [word for port in ports for word in ("-p", port)]
+        served(engine, "web", "--network", "net", *words)
         for name, network in (("same", "net"), ("else", "other"), ("plain", "bridge")):
             idle(engine, name, "--network", network)
-            assert heard(engine, name, "198.18.5.1", 28080) == "web", name
+            assert heard(engine, name, f"{OUT[1]}.1", PORTS + 80) == "web", name
         for place in (
-            ("127.0.0.1", 28080),
-            ("127.0.0.1", 28081),
-            ("198.18.5.1", 28082),
-            ("::1", 28080),
+            ("127.0.0.1", PORTS + 80),
+            ("127.0.0.1", PORTS + 81),
+            (f"{OUT[1]}.1", PORTS + 82),
+            ("::1", PORTS + 80),
         ):
             assert connect_from_here(*place) == "web", place
-        assert connect_from_here("198.18.5.1", 28081) == ""
-        assert from_outside(host, "198.18.5.1", 28080) == "web"
-        assert from_outside(host, "198.18.5.1", 28082) == "web"
-        assert from_outside(host, "198.18.5.1", 28081) == ""
+        assert connect_from_here(f"{OUT[1]}.1", PORTS + 81) == ""
+        assert from_outside(host, f"{OUT[1]}.1", PORTS + 80) == "web"
+        assert from_outside(host, f"{OUT[1]}.1", PORTS + 82) == "web"
+        assert from_outside(host, f"{OUT[1]}.1", PORTS + 81) == ""
         shown = engine.docker("port", "web", "80/tcp").stdout.split()
-        assert {"0.0.0.0:28080", "[::]:28080", "127.0.0.1:28081"} <= set(shown)
-        taken = engine.docker("run", "-d", "--name", "late", "--network", "net", "-p", "28080:80",
-                              "busybox", "sleep", "9", check=125)  # fmt: skip
-        assert "Bind for 0.0.0.0:28080 failed: port is already allocated" in taken.stderr
+        assert {f"0.0.0.0:{PORTS + 80}", f"[::]:{PORTS + 80}", f"127.0.0.1:{PORTS + 81}"} <= set(
+            shown
+        )
+        words = ("-d", "--name", "late", "--network", "net", "-p", f"{PORTS + 80}:80")
+        taken = engine.docker("run", *words, "busybox", "sleep", "9", check=125)
+        assert f"Bind for 0.0.0.0:{PORTS + 80} failed: port is already allocated" in taken.stderr
         # The source of who comes from outside is what the container sees.
         engine.docker("rm", "-f", "web", "late")
-        served(engine, "see", "-p", "28083:80")
-        assert from_outside(host, "198.18.5.1", 28083) == "see"
+        served(engine, "see", "-p", f"{PORTS + 83}:80")
+        assert from_outside(host, f"{OUT[1]}.1", PORTS + 83) == "see"
         done = engine.docker("logs", "see")
-        assert "198.18.5.2" in done.stdout + done.stderr
+        assert f"{OUT[1]}.2" in done.stdout + done.stderr
 
 
 def test_udp_and_ranges(engine):
     """UDP both ways, a range of the host for one port, one each for a range, ephemeral ones."""
-    engine.docker("run", "-d", "--name", "box", "-p", "28100:7/udp", "-p", "28101-28105:80",
-                  "-p", "28110-28112:90-92", "-p", "93", "busybox", "sleep", "1000")  # fmt: skip
+    ports = (
+        f"{PORTS + 100}:7/udp",
+        f"{PORTS + 101}-{PORTS + 105}:80",
+        f"{PORTS + 110}-{PORTS + 112}:90-92",
+        "93",
+    )
+    idle(engine, "box", *(word for port in ports for word in ("-p", port)))
     code = (
         "import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('',7))\n"
         "while 1: s.sendto(*s.recvfrom(99))"
@@ -378,7 +389,7 @@ def test_udp_and_ranges(engine):
         sock.settimeout(1)
 
         def echoed():
-            sock.sendto(b"hello", ("127.0.0.1", 28100))
+            sock.sendto(b"hello", ("127.0.0.1", PORTS + 100))
             try:
                 return sock.recv(100) == b"hello"
             except (TimeoutError, ConnectionError):
@@ -390,30 +401,38 @@ def test_udp_and_ranges(engine):
             echo.kill()
             echo.wait()
     ports = json.loads(inspected(engine, "box", "{{json .NetworkSettings.Ports}}"))
-    assert ports["80/tcp"][0]["HostPort"] in map(str, range(28101, 28106))
-    assert [ports[f"{90 + n}/tcp"][0]["HostPort"] for n in range(3)] == ["28110", "28111", "28112"]
+    assert ports["80/tcp"][0]["HostPort"] in map(str, range(PORTS + 101, PORTS + 106))
+    assert [ports[f"{90 + n}/tcp"][0]["HostPort"] for n in range(3)] == [
+        f"{PORTS + 110}",
+        f"{PORTS + 111}",
+        f"{PORTS + 112}",
+    ]
     assert int(ports["93/tcp"][0]["HostPort"]) > 1024
     assert ports["93/tcp"][0]["HostPort"] == ports["93/tcp"][1]["HostPort"]
-    engine.docker("run", "-d", "--name", "sctp", "-p", "28120:80/sctp", "busybox", "sleep", "100")
-    taken = engine.docker("run", "-p", "28120:80/sctp", "busybox", "true", check=125)
+    engine.docker(
+        "run", "-d", "--name", "sctp", "-p", f"{PORTS + 120}:80/sctp", "busybox", "sleep", "100"
+    )
+    taken = engine.docker("run", "-p", f"{PORTS + 120}:80/sctp", "busybox", "true", check=125)
     assert "port is already allocated" in taken.stderr
 
 
 def test_ipv6(engine):
     """Addresses, names, routes and published ports of the sixth version."""
-    engine.docker("network", "create", "--ipv6", "--subnet", "fd00:77::/64",
-                  "--subnet", "10.201.7.0/24", "six")  # fmt: skip
-    served(engine, "web", "--network", "six", "--ip6", "fd00:77::42", "-p", "28200:80")
+    engine.docker("network", "create", "--ipv6", "--subnet", f"{SIX}::/64",
+                  "--subnet", f"{LAN}.7.0/24", "six")  # fmt: skip
+    served(engine, "web", "--network", "six", "--ip6", f"{SIX}::42", "-p", f"{PORTS + 200}:80")
     idle(engine, "ask", "--network", "six")
-    assert address(engine, "web", "six", "GlobalIPv6Address") == "fd00:77::42"
-    assert looked_up(engine, "ask", "web", "-type=aaaa") == ["fd00:77::42"]
-    assert heard(engine, "ask", "fd00:77::42") == "web"
-    assert "default via fd00:77::1" in engine.docker("exec", "ask", "ip", "-6", "route").stdout
-    assert connect_from_here("::1", 28200) == "web"
-    assert connect_from_here("127.0.0.1", 28200) == "web"
-    with outside_host("hyout3", "198.18.6", "2001:db8:5") as host:
-        wait_until(lambda: from_outside(host, "2001:db8:5::1", 28200) == "web", "it is led on")
-        assert from_outside(host, "fd00:77::42", 80) == ""
+    assert address(engine, "web", "six", "GlobalIPv6Address") == f"{SIX}::42"
+    assert looked_up(engine, "ask", "web", "-type=aaaa") == [f"{SIX}::42"]
+    assert heard(engine, "ask", f"{SIX}::42") == "web"
+    assert f"default via {SIX}::1" in engine.docker("exec", "ask", "ip", "-6", "route").stdout
+    assert connect_from_here("::1", PORTS + 200) == "web"
+    assert connect_from_here("127.0.0.1", PORTS + 200) == "web"
+    with outside_host(f"{device('out3')}", f"{OUT[2]}", f"{OUT_SIX}") as host:
+        wait_until(
+            lambda: from_outside(host, f"{OUT_SIX}::1", PORTS + 200) == "web", "it is led on"
+        )
+        assert from_outside(host, f"{SIX}::42", 80) == ""
     own = engine.docker("network", "create", "--ipv6", "auto").stdout.strip()
     config = json.loads(
         engine.docker("network", "inspect", "-f", "{{json .IPAM.Config}}", own).stdout
@@ -427,22 +446,22 @@ def test_ipv6(engine):
 
 def test_macvlan(engine):
     """Containers on a device of the host, as hosts of their own beside it."""
-    with outside_host("hyout4", "198.18.4") as host:
-        engine.docker("network", "create", "-d", "macvlan", "-o", "parent=hyout4-n",
-                      "--subnet", "198.18.4.0/24", "--gateway", "198.18.4.2", "lan")  # fmt: skip
-        served(engine, "aa", "--network", "lan", "--ip", "198.18.4.50", "--mac-address",
+    with outside_host(f"{device('out4')}", f"{OUT[0]}") as host:
+        engine.docker("network", "create", "-d", "macvlan", "-o", f"parent={device('out4')}-n",
+                      "--subnet", f"{OUT[0]}.0/24", "--gateway", f"{OUT[0]}.2", "lan")  # fmt: skip
+        served(engine, "aa", "--network", "lan", "--ip", f"{OUT[0]}.50", "--mac-address",
                "02:11:22:33:44:55")  # fmt: skip
         idle(engine, "bb", "--network", "lan")
         assert heard(engine, "bb", "aa") == "aa"
         wait_until(
-            lambda: from_outside(host, "198.18.4.50", 80) == "aa", "a host beside it hears it"
+            lambda: from_outside(host, f"{OUT[0]}.50", 80) == "aa", "a host beside it hears it"
         )
         shown = engine.docker("exec", "aa", "cat", "/sys/class/net/eth0/address").stdout
         assert shown == "02:11:22:33:44:55\n"
-        assert "default via 198.18.4.2" in engine.docker("exec", "aa", "ip", "route").stdout
-        twice = engine.docker("network", "create", "-d", "macvlan", "-o", "parent=hyout4-n", "x",
-                              check=1)  # fmt: skip
-        assert "already using parent interface hyout4-n" in twice.stderr
+        assert f"default via {OUT[0]}.2" in engine.docker("exec", "aa", "ip", "route").stdout
+        words = ("-d", "macvlan", "-o", f"parent={device('out4')}-n", "x")
+        twice = engine.docker("network", "create", *words, check=1)
+        assert f"already using parent interface {device('out4')}-n" in twice.stderr
         engine.docker("rm", "-f", "aa", "bb")
         engine.docker("network", "rm", "lan")
     missing = engine.docker("network", "create", "-d", "macvlan", "-o", "parent=nowhere9.7", "x",
@@ -452,19 +471,19 @@ def test_macvlan(engine):
 
 def test_options(engine):
     """Bridge name, MTU, interface names, kernel parameters, hardware address, auxiliary ones."""
-    engine.docker("network", "create", "-o", "com.docker.network.bridge.name=hybr0",
+    engine.docker("network", "create", "-o", f"com.docker.network.bridge.name={device('br')}",
                   "-o", "com.docker.network.driver.mtu=1400",
                   "-o", "com.docker.network.container_iface_prefix=lan",
-                  "--subnet", "10.201.9.0/24", "--ip-range", "10.201.9.128/29",
-                  "--gateway", "10.201.9.254", "--aux-address", "router=10.201.9.129",
+                  "--subnet", f"{LAN}.9.0/24", "--ip-range", f"{LAN}.9.128/29",
+                  "--gateway", f"{LAN}.9.254", "--aux-address", f"router={LAN}.9.129",
                   "--label", "tier=back", "net")  # fmt: skip
-    assert Path("/sys/class/net/hybr0/mtu").read_text() == "1400\n"
+    assert Path(f"/sys/class/net/{device('br')}/mtu").read_text() == "1400\n"
     idle(engine, "box", "--network", "net", "--mac-address", "02:aa:00:00:00:01")
-    assert address(engine, "box", "net") in ("10.201.9.128", "10.201.9.130")
+    assert address(engine, "box", "net") in (f"{LAN}.9.128", f"{LAN}.9.130")
     inside = engine.docker("exec", "box", "ip", "addr", "show", "lan0").stdout
     assert "mtu 1400" in inside
     assert "02:aa:00:00:00:01" in inside
-    assert "via 10.201.9.254" in engine.docker("exec", "box", "ip", "route").stdout
+    assert f"via {LAN}.9.254" in engine.docker("exec", "box", "ip", "route").stdout
     prefix = "driver-opt=com.docker.network.endpoint"
     named = f"name=net,{prefix}.ifname=wan,{prefix}.sysctls=net.ipv4.conf.IFNAME.log_martians=1"
     idle(engine, "other", "--network", named)
@@ -474,37 +493,39 @@ def test_options(engine):
 
 def test_rules_that_somebody_flushed(engine):
     """The table comes back by itself, ports and all; nobody else's is touched."""
-    served(engine, "web", "-p", "28300:80")
-    assert connect_from_here("127.0.0.1", 28300) == "web"
+    served(engine, "web", "-p", f"{PORTS + 300}:80")
+    assert connect_from_here("127.0.0.1", PORTS + 300) == "web"
     table = engine.settings.firewall_table
-    nft = Nftables()
+    nft, foreign = Nftables(), device("foreign")
     nft.run(
-        "add table inet hy_foreign\nadd chain inet hy_foreign c\nadd rule inet hy_foreign c counter"
+        f"add table inet {foreign}\nadd chain inet {foreign} c\nadd rule inet {foreign} c counter"
     )
     try:
         nft.run(f"delete table inet {table}")
-        wait_until(lambda: connect_from_here("127.0.0.1", 28300) == "web", "it is led on again")
+        wait_until(
+            lambda: connect_from_here("127.0.0.1", PORTS + 300) == "web", "it is led on again"
+        )
         nft.run(f"flush chain inet {table} publish")
         wait_until(
             lambda: "dnat" in nft.run(f"list chain inet {table} publish"), "the rules are back"
         )
-        assert "counter" in nft.run("list table inet hy_foreign")
+        assert "counter" in nft.run(f"list table inet {device('foreign')}")
     finally:
-        nft.run("delete table inet hy_foreign")
+        nft.run(f"delete table inet {device('foreign')}")
         nft.close()
 
 
 def test_a_transfer_outlives_the_engine(engine):
     """Bytes through a published port go on while the engine is killed and comes back."""
     total = 200 << 20
-    engine.docker("run", "-d", "--name", "big", "-p", "28400:80", "busybox", "sh", "-c",
+    engine.docker("run", "-d", "--name", "big", "-p", f"{PORTS + 400}:80", "busybox", "sh", "-c",
                   f"head -c {total} /dev/zero | nc -l -p 80")  # fmt: skip
     count = 0
     done = threading.Event()
 
     def take():
         nonlocal count
-        with socket.create_connection(("127.0.0.1", 28400), 5) as sock:
+        with socket.create_connection(("127.0.0.1", PORTS + 400), 5) as sock:
             while data := sock.recv(1 << 16):
                 count += len(data)
                 if count < total // 2:
@@ -538,7 +559,7 @@ BAD = [
     (subnet(Subnet="nonsense"), 400, "invalid CIDR block notation"),
     (subnet(Subnet="10.0.0.0/24", Gateway="10.0.1.1"), 400, "doesn't contain this address"),
     (subnet(Subnet="10.0.0.0/24", IPRange="10.0.0.0/16"), 400, "bigger than its parent subnet"),
-    (subnet(Subnet="10.201.50.128/25"), 403, "Pool overlaps"),
+    (subnet(Subnet=f"{LAN}.50.128/25"), 403, "Pool overlaps"),
     ({"Name": "x", "Driver": "nothing"}, 404, 'plugin "nothing" not found'),
     ({"Name": "x", "IPAM": {"Driver": "nothing"}}, 404, 'plugin "nothing" not found'),
     ({"Name": "taken"}, 409, "network with name taken already exists"),
@@ -556,7 +577,7 @@ BAD = [
 @pytest.mark.parametrize(("body", "status", "words"), BAD)
 def test_refused(engine, body, status, words):
     """Docker's words and statuses; nothing is left of the attempt."""
-    engine.docker("network", "create", "--subnet", "10.201.50.0/24", "taken")
+    engine.docker("network", "create", "--subnet", f"{LAN}.50.0/24", "taken")
     found, answer = engine.request("POST", "/networks/create", body)
     assert (found, words in answer["message"]) == (status, True), answer
     names = engine.docker("network", "ls", "--format", "{{.Name}}").stdout.split()
@@ -568,10 +589,10 @@ def test_verbs_of_the_cli(engine):
     begin = str(time.time())
     one = engine.docker("network", "create", "--label", "a=1", "--attachable", "one").stdout.strip()
     engine.docker("network", "create", "--internal", "--label", "a=2", "two")
-    engine.docker("network", "create", "--config-only", "--subnet", "10.201.60.0/24", "plan")
+    engine.docker("network", "create", "--config-only", "--subnet", f"{LAN}.60.0/24", "plan")
     engine.docker("network", "create", "--config-from", "plan", "made")
     config = engine.docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "made")
-    assert config.stdout == "10.201.60.0/24\n"
+    assert config.stdout == f"{LAN}.60.0/24\n"
     used = engine.docker("network", "rm", "plan", check=1)
     assert "is in use" in used.stderr
 
@@ -615,17 +636,17 @@ def test_verbs_of_the_cli(engine):
 
 def test_addresses_by_wish(engine):
     """Fixed ones are kept over restarts, and refused when they cannot be had."""
-    engine.docker("network", "create", "--subnet", "10.201.70.0/24", "net")
+    engine.docker("network", "create", "--subnet", f"{LAN}.70.0/24", "net")
     engine.docker("network", "create", "auto")
-    idle(engine, "box", "--network", "net", "--ip", "10.201.70.9")
+    idle(engine, "box", "--network", "net", "--ip", f"{LAN}.70.9")
     for words, text in (
-        (("--network", "net", "--ip", "10.201.70.9"), "Address already in use"),
-        (("--network", "net", "--ip", "10.201.71.9"), "no configured subnet or ip-range contain"),
-        (("--network", "auto", "--ip", "10.201.70.9"), "networks with user configured subnets"),
+        (("--network", "net", "--ip", f"{LAN}.70.9"), "Address already in use"),
+        (("--network", "net", "--ip", f"{LAN}.71.9"), "no configured subnet or ip-range contain"),
+        (("--network", "auto", "--ip", f"{LAN}.70.9"), "networks with user configured subnets"),
         (
             (
                 "--ip",
-                "10.201.70.9",
+                f"{LAN}.70.9",
             ),
             "supported on user defined networks only",
         ),
@@ -633,7 +654,7 @@ def test_addresses_by_wish(engine):
         done = engine.docker("run", "--rm", *words, "busybox", "true", check=125)
         assert text in done.stderr, words
     engine.docker("restart", "-t", "0", "box")
-    assert address(engine, "box", "net") == "10.201.70.9"
+    assert address(engine, "box", "net") == f"{LAN}.70.9"
 
 
 def test_shared_networks(engine):

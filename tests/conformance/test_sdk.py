@@ -11,6 +11,7 @@ import docker.errors
 import pytest
 
 from tests.support.engine import wait_until
+from tests.support.place import LAN
 
 
 @pytest.fixture
@@ -151,16 +152,16 @@ def test_verbs(sdk):
 def test_networks(sdk):
     """create, connect with options, disconnect, list, prune, remove."""
     ipam = docker.types.IPAMConfig(
-        pool_configs=[docker.types.IPAMPool(subnet="10.201.80.0/24", gateway="10.201.80.1")]
+        pool_configs=[docker.types.IPAMPool(subnet=f"{LAN}.80.0/24", gateway=f"{LAN}.80.1")]
     )
     network = sdk.networks.create("made", driver="bridge", ipam=ipam, labels={"a": "1"})
     box = sdk.containers.run("busybox", ["sleep", "1000"], detach=True, network="made")
     other = sdk.containers.create("busybox", ["sleep", "1000"])
-    network.connect(other, aliases=["known"], ipv4_address="10.201.80.9")
+    network.connect(other, aliases=["known"], ipv4_address=f"{LAN}.80.9")
     other.start()
     code, output = box.exec_run(["nslookup", "known"])
     assert code == 0
-    assert b"10.201.80.9" in output
+    assert f"{LAN}.80.9" in output.decode()
     network.reload()
     assert {item.id for item in network.containers} == {box.id, other.id}
     network.disconnect(other)
