@@ -54,8 +54,10 @@ async def post_prune(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     removed = []
     for network in prunable(services.networks, services.sandboxes, read_filters(request)):
+        if services.sandboxes.on(network):
+            continue  # a container came meanwhile
         try:
-            await asyncio.to_thread(services.networks.remove, network, [])
+            await services.networks.remove(network, [])
         except (Forbidden, NotFound):
             continue  # somebody was faster
         removed.append(network.name)
@@ -71,7 +73,7 @@ async def delete_network(request: web.Request) -> web.Response:
     users = [
         (sandbox.name, endpoint.endpoint_id) for sandbox, endpoint in services.sandboxes.on(network)
     ]
-    await asyncio.to_thread(services.networks.remove, network, users)
+    await services.networks.remove(network, users)
     return web.Response(status=204)
 
 

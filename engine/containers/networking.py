@@ -50,13 +50,15 @@ def read_endpoints(
     if is_shared(mode):
         return endpoints
     mac = endpoints[main].get("MacAddress") or ""
-    if mac and config.get("MacAddress") not in (None, "", mac):
+    given_mac = str(config.get("MacAddress") or mac)
+    if mac and given_mac.replace("-", ":").lower() != mac:
         raise InvalidArgument(
             "the container-wide MAC address must match the endpoint-specific MAC address for the "
             "main network, or should be left empty"
         )
     if mac := mac or config.get("MacAddress") or "":
-        endpoints[main]["MacAddress"] = mac
+        options.check_mac(mac)
+        endpoints[main]["MacAddress"] = mac.replace("-", ":").lower()
     _check_default(endpoints.get("bridge"))
     return endpoints
 
@@ -78,6 +80,7 @@ def endpoint_config(given: dict[str, Any]) -> dict[str, Any]:
         raise InvalidArgument("link-local addresses are not supported by this engine")
     if mac := config.get("MacAddress"):
         options.check_mac(mac)
+        config["MacAddress"] = mac.replace("-", ":").lower()
     for key in config.get("DriverOpts") or {}:
         if key not in options.ENDPOINT_OPTIONS:
             raise InvalidArgument(f"unknown driver option of an endpoint: {key}")

@@ -17,6 +17,7 @@ from engine.containers.mounts import mounts_wanted
 from engine.core.errors import InvalidArgument, Unsupported
 from engine.kernel import apparmor
 from engine.kernel.process import CAPABILITIES
+from engine.networks.definition import plain_address
 from engine.networks.model import ENDPOINT_INTERFACE, ENDPOINT_SYSCTLS, PortBinding
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ _MODES = {
 
 def check_modes(config: dict[str, Any], host: dict[str, Any]) -> None:
     """Judge whose namespaces are to be used. Raises: InvalidArgument, in Docker's words."""
+    check_names(host)
     for name, (words, allowed, joins) in _MODES.items():
         mode = host.get(name) or ""
         other = mode.partition(":")[2] if joins and mode.startswith("container:") else ""
@@ -428,7 +430,31 @@ def sysctls(host: dict[str, Any]) -> dict[str, str]:
 
 
 ENDPOINT_OPTIONS = (ENDPOINT_INTERFACE, ENDPOINT_SYSCTLS)
-_MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+
+
+def check_address(text: str, what: str) -> None:
+    """Refuse what is neither "" nor an address. Raises: InvalidArgument."""
+    try:
+        if text:
+            plain_address(text)
+    except ValueError:
+        raise InvalidArgument(f"{what}: {text!r}") from None
+
+
+def check_names(host: dict[str, Any]) -> None:
+    """Judge what goes into a container's hosts and resolv.conf. Raises: InvalidArgument."""
+    for server in host.get("Dns") or ():
+        check_address(server, "invalid DNS server address")
+    for field in ("DnsSearch", "DnsOptions"):
+        for word in host.get(field) or ():
+            if not word or any(letter.isspace() for letter in word):
+                raise InvalidArgument(f"invalid {field}: {word!r}")
+    for entry in host.get("ExtraHosts") or ():
+        name, separator, address = entry.replace("=", ":", 1).partition(":")
+        if not separator or not name or any(letter.isspace() for letter in entry):
+            raise InvalidArgument(f"bad format for add-host: {entry!r}")
+        if address != "host-gateway":
+            check_address(address.strip("[]") or "?", "invalid IP address in add-host")
 
 
 def check_mac(text: str) -> None:
@@ -471,6 +497,7 @@ def port_bindings(config: dict[str, Any], host: dict[str, Any]) -> tuple[PortBin
             if not all(0 <= number <= 65535 for number in numbers):
                 raise InvalidArgument(f"invalid port specification: {binding['HostPort']!r}")
             host_ip = binding.get("HostIp") or ""
+            check_address(host_ip, "invalid host IP address")
             end = numbers[1] if numbers[1] != numbers[0] else 0
             found.append(PortBinding(port, protocol, host_ip, numbers[0], end))
     if host.get("PublishAllPorts"):

@@ -17,7 +17,14 @@ from engine.containers.mounts import runtime_mount
 from engine.containers.networking import publish_network, request_of
 from engine.containers.remove import discard_container
 from engine.core import clock
-from engine.core.errors import Conflict, EngineError, Internal, StartFailed, StoreFailed
+from engine.core.errors import (
+    Conflict,
+    EngineError,
+    Internal,
+    NotFound,
+    StartFailed,
+    StoreFailed,
+)
 from engine.kernel.cgroups import Cgroup
 from engine.kernel.mount import Mount
 from engine.networks.model import NetworkSetup
@@ -113,7 +120,8 @@ async def _start(deps: Containers, container: Container) -> None:
 def _tell_networks(deps: Containers, container: Container, action: str) -> None:
     sandbox = deps.sandboxes.get(container.id)
     for network_id in sandbox.endpoints if sandbox else ():
-        publish_network(deps, action, deps.networks.get(network_id), container)
+        with contextlib.suppress(NotFound):
+            publish_network(deps, action, deps.networks.get(network_id), container)
 
 
 def _volume_plans(container: Container) -> list[dict[str, Any]]:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import TYPE_CHECKING, Any
 
 from engine.core import clock
@@ -149,7 +156,7 @@ def _check_macvlan(options: dict[str, str]) -> None:
 
 def _address(text: str, what: str) -> None:
     try:
-        ip_address(text)
+        plain_address(text)
     except ValueError:
         raise InvalidArgument(f"{what}: {text!r}") from None
 
@@ -163,9 +170,9 @@ def _subnets(configs: list[dict[str, Any]], *, enable_ipv6: bool) -> list[Subnet
         if not text and not any(config.get(key) for key in ("IPRange", "Gateway")):
             continue
         try:
-            subnet = ip_network(text, strict=False)
-            if "/" not in text:
+            if "/" not in text or "%" in text:
                 raise ValueError
+            subnet = ip_network(text, strict=False)
         except ValueError:
             faults.append(f"invalid subnet {text}: invalid CIDR block notation")
             continue
@@ -175,6 +182,9 @@ def _subnets(configs: list[dict[str, Any]], *, enable_ipv6: bool) -> list[Subnet
             faults.append(f"invalid subnet {text}: it should be {subnet}")
         area = config.get("IPRange") or ""
         faults += _range_faults(area, subnet)
+        if subnet.is_multicast or subnet.is_unspecified or subnet.is_loopback:
+            faults.append(f"invalid subnet {text}: no host can have an address of it")
+            continue
         gateway = config.get("Gateway") or ""
         if gateway and (fault := _address_fault(gateway, subnet)):
             faults.append(f"invalid gateway {gateway}: {fault}")
@@ -182,10 +192,22 @@ def _subnets(configs: list[dict[str, Any]], *, enable_ipv6: bool) -> list[Subnet
         for name, address in others.items():
             if fault := _address_fault(address, subnet):
                 faults.append(f"invalid auxiliary address {name}: {fault}")
-        subnets.append(Subnet(str(subnet), gateway, area, others))
+        if not faults:
+            # As the kernel writes them, to be found again.
+            plain = {name: str(plain_address(item)) for name, item in others.items()}
+            gateway = str(plain_address(gateway)) if gateway else ""
+            area = str(ip_network(area)) if area else ""
+            subnets.append(Subnet(str(subnet), gateway, area, plain))
     if faults:
         raise InvalidArgument("invalid network config:\n" + "\n".join(faults))
     return subnets
+
+
+def plain_address(text: str) -> IPv4Address | IPv6Address:
+    """Return an address that names no device, and nothing else after it. Raises: ValueError."""
+    if "%" in text:
+        raise ValueError(text)
+    return ip_address(text)
 
 
 def _normal(text: str) -> str:
@@ -197,6 +219,8 @@ def _range_faults(text: str, subnet: IPv4Network | IPv6Network) -> list[str]:
     if not text:
         return []
     try:
+        if "%" in text:
+            raise ValueError
         area = ip_network(text, strict=False)
     except ValueError:
         return [f"invalid ip-range {text}: invalid CIDR block notation"]
@@ -213,7 +237,7 @@ def _range_faults(text: str, subnet: IPv4Network | IPv6Network) -> list[str]:
 
 def _address_fault(text: str, subnet: IPv4Network | IPv6Network) -> str:
     try:
-        address = ip_address(text)
+        address = plain_address(text)
     except ValueError:
         return "invalid address"
     if address.version != subnet.version:

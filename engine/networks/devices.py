@@ -57,14 +57,26 @@ def routed(netlink: IPRoute, except_device: str = "") -> list[AnyNetwork]:
 
 
 def ensure_bridge(netlink: IPRoute, network: Network) -> bool:
-    """Bring a network's bridge up with its gateways' addresses; return whether it was made."""
+    """Bring a network's bridge up with its gateways' addresses; return whether it was made.
+
+    After: on failure a bridge that was made is gone.
+    """
     name = network.device
-    found = netlink.link_lookup(ifname=name)
-    made = not found
+    made = not netlink.link_lookup(ifname=name)
     if made:
         netlink.link("add", ifname=name, kind="bridge")
-        found = netlink.link_lookup(ifname=name)
-    (index,) = found
+    try:
+        _set_up_bridge(netlink, network, made=made)
+    except BaseException:
+        if made:
+            remove_device(netlink, name)
+        raise
+    return made
+
+
+def _set_up_bridge(netlink: IPRoute, network: Network, *, made: bool) -> None:
+    name = network.device
+    (index,) = netlink.link_lookup(ifname=name)
     if not made:
         info = netlink.get_links(index)[0].get_attr("IFLA_LINKINFO")
         if info is None or info.get_attr("IFLA_INFO_KIND") != "bridge":
@@ -80,7 +92,6 @@ def ensure_bridge(netlink: IPRoute, network: Network) -> bool:
     netlink.link("set", index=index, state="up", mtu=network.mtu)
     # Lets the host's own connections to 127.0.0.1:port be led to a container.
     _set(f"net/ipv4/conf/{name}/route_localnet", "1")
-    return made
 
 
 def remove_device(netlink: IPRoute, name: str) -> None:
@@ -108,9 +119,10 @@ def ensure_parent(netlink: IPRoute, network: Network) -> bool:
             if not above:
                 raise InvalidArgument(f"invalid subinterface vlan name {name}: no such device")
             netlink.link("add", ifname=name, kind="vlan", link=above[0], vlan_id=int(tag))
+        netlink.link("set", index=netlink.link_lookup(ifname=name)[0], state="up")
     except NetlinkError as error:
+        remove_device(netlink, name)
         raise Unsupported(f"making {name}: {error.args[1]}") from error
-    netlink.link("set", index=netlink.link_lookup(ifname=name)[0], state="up")
     return True
 
 

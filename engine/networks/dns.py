@@ -43,6 +43,8 @@ MOST_AT_ONCE = 100  # questions of one container that others are asked
 MOST_STREAMS = 100
 QUIET = 10.0  # seconds after which a silent TCP connection is closed
 HOST_FILE = Path("/etc/resolv.conf")
+HEADER = 12  # bytes of every message
+_GO_ON = (dns.rcode.SERVFAIL, dns.rcode.REFUSED)
 _TYPES = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
 
 
@@ -111,6 +113,8 @@ class Resolver:
                 question, address = client.datagrams.recvfrom(LARGEST)
             except (BlockingIOError, ConnectionError):
                 return
+            if _is_no_question(question):
+                continue
             answer = self.answer(container_id, question, by_stream=False)
             if answer is not None:
                 _send(client.datagrams, answer, address)
@@ -141,6 +145,8 @@ class Resolver:
                 async with asyncio.timeout(QUIET):
                     (length,) = struct.unpack("!H", await reader.readexactly(2))
                     question = await reader.readexactly(length)
+                if _is_no_question(question):
+                    return
                 answer = self.answer(container_id, question, by_stream=True)
                 if answer is None:
                     answer = await self._ask(container_id, question, _ask_by_stream)
@@ -208,11 +214,15 @@ class Resolver:
         servers = self._names.servers(container_id)
         if servers is None:
             return _failure(question)
+        answer = b""
         for server in (servers or self._hosts())[:MOST_ASKED]:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(PATIENCE):
-                    return await ask(server, question)
-        return _failure(question)
+                    answer = await ask(server, question)
+                # One that cannot, or will not, leaves it to the next.
+                if len(answer) >= HEADER and answer[3] & 0x0F not in _GO_ON:
+                    break
+        return answer or _failure(question)
 
     def _hosts(self) -> list[str]:
         """Return the host's own servers, read again when the file changed."""
@@ -233,14 +243,19 @@ def _send(sock: socket.socket, data: bytes, address: tuple[str, int]) -> None:
         sock.sendto(data, address)
 
 
+def _is_no_question(data: bytes) -> bool:
+    """Tell what is too short for DNS, or an answer: neither is answered."""
+    return len(data) < HEADER or bool(data[2] & 0x80)
+
+
 def _failure(question: bytes, code: int = dns.rcode.SERVFAIL) -> bytes:
     """Return "it failed" for a question, which is repeated as far as it can be read."""
     number = question[:2].ljust(2, b"\0")
     try:
         query = dns.message.from_wire(question)
+        reply = dns.message.make_response(query, recursion_available=True)
     except (dns.exception.DNSException, ValueError, struct.error):
         return number + struct.pack("!HHHHH", 0x8080 | code, 0, 0, 0, 0)
-    reply = dns.message.make_response(query, recursion_available=True)
     reply.set_rcode(dns.rcode.Rcode(code))
     return reply.to_wire()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import threading
@@ -51,6 +52,7 @@ class Networks:
         self._networks: dict[str, Network] = {}
         self._addresses: dict[str, Addresses] = {}
         self._lock = threading.RLock()  # one network is made or removed at a time
+        self._going: set[str] = set()  # those that no container may come to any more
         self.firewall: Firewall
 
     def load(self) -> None:
@@ -229,11 +231,27 @@ class Networks:
         self._networks.pop(network.id, None)
         self._addresses.pop(network.id, None)
 
-    def remove(self, network: Network, users: list[tuple[str, str]]) -> None:
-        """Remove a network; `users` are the (name, endpoint ID) of what runs on it.
+    async def remove(self, network: Network, users: list[tuple[str, str]]) -> None:
+        """Remove a network; `users` are the (name, endpoint ID) of what runs on it now.
 
-        Raises: Forbidden(predefined, in use).
+        From the first moment no container comes to it. Raises: Forbidden(predefined, in use) ·
+        NotFound(somebody else removes it).
         """
+        self._check_removal(network, users)
+        self._going.add(network.id)
+        try:
+            await asyncio.to_thread(self._remove, network)
+        finally:
+            self._going.discard(network.id)
+        self._tell("destroy", network)
+
+    def check_stays(self, network: Network) -> None:
+        """Raise NotFound for a network that is being removed."""
+        if network.id in self._going:
+            raise NotFound.network(network.name)
+
+    def _check_removal(self, network: Network, users: list[tuple[str, str]]) -> None:
+        self.check_stays(network)
         if network.is_predefined:
             raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
         if users:
@@ -242,6 +260,8 @@ class Networks:
                 f"error while removing network: network {network.name} has active endpoints "
                 f"({shown})"
             )
+
+    def _remove(self, network: Network) -> None:
         with self._lock:
             if network.id not in self._networks:
                 raise NotFound.network(network.name)
@@ -254,7 +274,6 @@ class Networks:
                     with devices.machine() as netlink:
                         devices.remove_device(netlink, network.device)
             self._forget(network)
-        self._tell("destroy", network)
 
     def _tell(self, action: str, network: Network) -> None:
         attributes = {"name": network.name, "type": network.driver}
@@ -274,5 +293,7 @@ def _with_gateway(subnet: Subnet) -> Subnet:
         return subnet
     network = ip_network(subnet.subnet)
     taken = set(subnet.auxiliary.values())
-    first = next(item for item in network.hosts() if str(item) not in taken)
+    first = next((item for item in network.hosts() if str(item) not in taken), None)
+    if first is None:
+        raise InvalidArgument(f"subnet {network} has no address left for a gateway")
     return replace(subnet, gateway=str(first))

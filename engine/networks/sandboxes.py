@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from engine.core.errors import EngineError, Forbidden, Internal, InvalidArgument, NotFound
 from engine.kernel import conntrack
 from engine.networks import resolver
+from engine.networks.definition import plain_address
 from engine.networks.dns import HOST_FILE, Names, Resolver
 from engine.networks.firewall import Firewall
 from engine.networks.model import (
@@ -147,11 +148,12 @@ class Sandboxes(Names):
             exposed=list(request.exposed),
             servers=list(request.dns),
         )
+        # Known from the first moment, so that nobody removes a network that it is coming to.
+        self._sandboxes[request.container_id] = sandbox
         try:
             for wish in request.endpoints:
                 self._add(sandbox, wish)
             await self._publish(sandbox)
-            self._sandboxes[request.container_id] = sandbox
             self._table.save(request.container_id, sandbox.to_row())
             files = self._write_files(request, sandbox)
         except BaseException:
@@ -194,6 +196,7 @@ class Sandboxes(Names):
 
     def _add(self, sandbox: Sandbox, wish: EndpointWish) -> Endpoint:
         network = self._networks.get(wish.network)
+        self._networks.check_stays(network)
         if network.config_only:
             raise Forbidden(f"configuration network {network.name} cannot be used by containers")
         self.check(network, wish)
@@ -213,9 +216,9 @@ class Sandboxes(Names):
         )
         try:
             if network.enable_ipv4:
-                endpoint.ipv4 = addresses.take(4, wish.ipv4)
+                endpoint.ipv4 = addresses.take(4, _plain(wish.ipv4))
             if network.enable_ipv6:
-                endpoint.ipv6 = addresses.take(6, wish.ipv6)
+                endpoint.ipv6 = addresses.take(6, _plain(wish.ipv6))
         except BaseException:
             addresses.give_back(endpoint.ipv4)
             raise
@@ -233,7 +236,7 @@ class Sandboxes(Names):
             if not address:
                 continue
             try:
-                if ip_address(address).version != version:
+                if plain_address(address).version != version:
                     raise ValueError
             except ValueError:
                 faults.append(f"invalid IPv{version} address: {address}")
@@ -387,15 +390,18 @@ class Sandboxes(Names):
                 f"endpoint with name {sandbox.name} already exists in network {network.name}"
             )
         endpoint = self._add(sandbox, wish)
+        plugged = False
         try:
             ways = self._ways(sandbox)
             await running.plug(self._interface(endpoint, ways), ways)
+            plugged = True
             await self._move_ports(sandbox)
             self._table.save(running.id, sandbox.to_row())
         except BaseException:
             self._drop(sandbox, endpoint)
-            with contextlib.suppress(EngineError):
-                await running.unplug(endpoint.interface, self._ways(sandbox))
+            if plugged:
+                with contextlib.suppress(EngineError):
+                    await self._unplug(running, endpoint, sandbox)
             raise
         self._tell_files(sandbox, added=endpoint)
         await self.answer_names(running)
@@ -407,10 +413,15 @@ class Sandboxes(Names):
         self._drop(sandbox, endpoint)
         self._table.save(running.id, sandbox.to_row())
         with contextlib.suppress(EngineError):  # it may be ending right now
-            await running.unplug(endpoint.interface, self._ways(sandbox))
+            await self._unplug(running, endpoint, sandbox)
         await self._move_ports(sandbox)
         self._table.save(running.id, sandbox.to_row())
         self._tell_files(sandbox, removed=endpoint)
+
+    async def _unplug(
+        self, running: RunningContainer, endpoint: Endpoint, sandbox: Sandbox
+    ) -> None:
+        await running.unplug(endpoint.interface, endpoint.host_name, self._ways(sandbox))
 
     def rename(self, container_id: str, name: str) -> None:
         """Let a running container be found by its new name."""
@@ -618,6 +629,10 @@ def _sysctls(endpoint: Endpoint) -> dict[str, str]:
             raise InvalidArgument(f"invalid endpoint sysctl setting {item!r}")
         found[f"{parts[1]}/{parts[2]}/{endpoint.interface}/{parts[4]}"] = value
     return found
+
+
+def _plain(address: str) -> str:
+    return str(ip_address(address)) if address else ""
 
 
 def _mac(ipv4: str) -> str:

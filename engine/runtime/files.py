@@ -79,7 +79,8 @@ class Tree:
                     break  # it has refused already, and says why
         except BaseException:
             # A client that goes away has not sent all: the end of input would say that it has.
-            self._process.kill()
+            self._process.terminate()
+            await self._process.wait()
             raise
         target.close()
         await self.answer()

@@ -263,9 +263,11 @@ class RunningContainer:
         """
         await self.request("plug", interface=to_json(interface), routes=routes)
 
-    async def unplug(self, name: str, routes: dict[str, tuple[str, str] | None]) -> None:
-        """Take an interface away. Raises: StartFailed."""
-        await self.request("unplug", name=name, routes=routes)
+    async def unplug(
+        self, name: str, host_name: str, routes: dict[str, tuple[str, str] | None]
+    ) -> None:
+        """Take an interface away; `host_name` is its far end, "" for none. Raises: StartFailed."""
+        await self.request("unplug", name=name, host_name=host_name, routes=routes)
 
     async def open_resolver(self, address: str) -> None:
         """Have the sockets at which it asks for names, made when it has none yet."""

@@ -20,6 +20,7 @@ import json
 import os
 import resource
 import secrets
+import signal
 import stat
 import sys
 import tarfile
@@ -660,6 +661,8 @@ def main() -> int:
     """Run for the argument; return the exit code."""
     request = json.loads(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    # What was begun is undone when the client went away in the middle.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     process.forbid_imports()
     try:
         operation = request["op"]

@@ -282,15 +282,22 @@ class Supervisor:
         try:
             self._in_network(work)
         except init.Failure:
-            self._unplug({"name": interface.name, "routes": request["routes"]})
+            names = {"name": interface.name, "host_name": interface.host_name}
+            self._unplug({**names, "routes": request["routes"]})
             raise
 
     def _unplug(self, request: dict[str, Any]) -> None:
         """Take an interface away; one that is gone already is fine."""
+        host_name = request["host_name"]
+        if host_name:
+            # By its far end: the container may have given the near one another name.
+            with contextlib.suppress(OSError):
+                netlink.send([netlink.delete_link(socket.if_nametoindex(host_name))])
 
         def work() -> tuple[int, ...]:
-            with contextlib.suppress(OSError):
-                netlink.send([netlink.delete_link(socket.if_nametoindex(request["name"]))])
+            if not host_name:
+                with contextlib.suppress(OSError):
+                    netlink.send([netlink.delete_link(socket.if_nametoindex(request["name"]))])
             route(request["routes"])
             return ()
 

@@ -1,8 +1,8 @@
 """Volumes of the local driver: directories that outlive containers.
 
 Shape: <state>/volumes/<name>/_data; the row in `volumes` is the volume's existence. A volume that
-       is being removed is first renamed to ".removed-<name>", so that a crash leaves either the
-       whole volume or a removal to finish.
+       is being removed is first renamed to ".removed-<name>-<random>", so that a crash leaves
+       either the whole volume or a removal to finish.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Volumes:
         `running` has, by volume, the IDs of the running containers that use it.
         """
         for directory in self._root.glob(f"{REMOVED}*"):
-            name = directory.name.removeprefix(REMOVED)
+            name = directory.name.removeprefix(REMOVED).rpartition("-")[0]
+            for place in mounts.mounted_below(str(directory)):
+                mounts.unmount(place)
             if name in self._volumes and not (self._root / name).exists():
                 self._forget(name)
             self._discard(directory)
@@ -130,12 +132,11 @@ class Volumes:
         self.get(name)
         if users := self.users(name):
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        removed = self._root / f"{REMOVED}{name}"
+        removed = self._root / f"{REMOVED}{name}-{secrets.token_hex(4)}"
         with self._mounts:
             # What is mounted on it is not the volume's to remove.
             if self._mounted_for[name]:
                 raise Conflict(f"remove {name}: volume is in use by a request for its files")
-            discard_tree(removed)
             try:
                 os.rename(self._root / name, removed)
             except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import subprocess
@@ -670,3 +671,72 @@ def test_shared_networks(engine):
         assert engine.docker("network", "connect", "net", name, check=1).stderr
     done = engine.docker("network", "connect", "host", "web", check=1)
     assert "must be created in host network mode" in done.stderr
+
+
+def test_a_network_that_is_being_removed(engine):
+    """No container comes to it meanwhile, and one that is on it keeps it."""
+    engine.docker("network", "create", "net")
+    engine.docker("create", "--name", "late", "--network", "net", "busybox", "sleep", "1000")
+    with open("/run/lock/hythe-address-pools") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        removal = threading.Thread(target=engine.request, args=("DELETE", "/networks/net"))
+        removal.start()
+        wait_until(lambda: engine.request("POST", "/containers/late/start")[0] == 404, "it is told")
+    removal.join()
+    assert engine.docker("network", "ls", "-q", "--filter", "name=net").stdout == ""
+    engine.docker("rm", "late")
+
+
+def test_words_that_end_up_in_rules_and_files(engine):
+    """An address is an address: nothing may follow it, and it is kept as the kernel writes it."""
+    evil = f"{SIX}::5%a\nevil"
+    for body in (
+        subnet(Subnet=f"{SIX}::%}}/64"),
+        subnet(Subnet=f"{SIX}::/64", Gateway=f"{SIX}::1%x"),
+        {"Name": "x", "EnableIPv6": True, "IPAM": {"Config": [{"Subnet": "ff05::/64"}]}},
+        subnet(Subnet=f"{LAN}.9.0/32", AuxiliaryAddresses={"a": f"{LAN}.9.0"}),
+    ):
+        body["EnableIPv6"] = True
+        status, answer = engine.request("POST", "/networks/create", body)
+        assert status == 400, answer
+    status, answer = engine.request("POST", "/networks/create", {
+        "Name": "six", "EnableIPv6": True,
+        "IPAM": {"Config": [{"Subnet": f"{SIX}::/64", "Gateway": f"{SIX}:0::1".upper()}]},
+    })  # fmt: skip
+    assert status == 201, answer
+    (plan,) = json.loads(engine.docker("network", "inspect", "six").stdout)
+    assert plan["IPAM"]["Config"][0]["Gateway"] == f"{SIX}::1"
+    base = {"Image": "busybox", "Cmd": ["true"]}
+    for host in (
+        {"PortBindings": {"80/tcp": [{"HostIp": "localhost", "HostPort": "1"}]}},
+        {"Dns": ["nothing"]},
+        {"Dns": ["1.1.1.1\nevil"]},
+        {"DnsSearch": ["a\nb"]},
+        {"ExtraHosts": ["a:b"]},
+        {"ExtraHosts": ["a:1.1.1.1\nb"]},
+    ):
+        status, answer = engine.request("POST", "/containers/create", {**base, "HostConfig": host})
+        assert status == 400, (host, answer)
+    wish = {"NetworkMode": "six"}
+    networking = {"EndpointsConfig": {"six": {"IPAMConfig": {"IPv6Address": evil}}}}
+    body = {**base, "HostConfig": wish, "NetworkingConfig": networking}
+    engine.request("POST", "/containers/create?name=box", body)
+    status, answer = engine.request("POST", "/containers/box/start")
+    assert (status, "invalid IPv6 address" in answer["message"]) == (400, True), answer
+
+
+def test_packets_that_are_no_questions(engine):
+    """Answers, scraps and noise are not answered, and what follows them is."""
+    engine.docker("network", "create", "net")
+    idle(engine, "box", "--network", "net", "--mac-address", "02-42-AA-00-00-01")
+    code = (
+        "import os, socket\n"
+        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "s.connect(('127.0.0.11', 53))\n"
+        "for n in range(400): s.send(os.urandom(n % 60))\n"
+        "s.send(b'\\x12\\x34\\x80\\0\\0\\1\\0\\0\\0\\0\\0\\0')\n"
+    )
+    pid = inspected(engine, "box", "{{.State.Pid}}")
+    subprocess.run(["nsenter", "-n", "-t", pid, sys.executable, "-c", code], check=True)
+    assert looked_up(engine, "box", "box") == [address(engine, "box", "net")]
+    assert "Traceback" not in engine.log.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import tarfile
 import time
 from http.client import HTTPConnection
@@ -203,7 +204,26 @@ def test_removal_that_was_cut_off(engine):
     engine.docker("run", "--rm", "-v", "data:/v", "busybox", "touch", "/v/file")
     engine.kill()
     root = engine.settings.state / "volumes"
-    (root / "data").rename(root / ".removed-data")
+    (root / "data").rename(root / ".removed-data-1")
     engine.start()
     assert engine.docker("volume", "ls", "-q").stdout == ""
     wait_until(lambda: not list(root.iterdir()), "the data is gone")
+
+
+def test_uploads_and_devices(engine):
+    """A file is whole or as it was; a device in its place is neither read nor written."""
+    script = "echo good > /v/file; mknod /v/.file.part c 1 3; mknod /v/null c 1 3"
+    engine.docker("run", "--rm", "-v", "data:/v", "busybox", "sh", "-c", script)
+    base = "/hythe/volumes/data"
+    assert send(engine, "GET", f"{base}/file?path=/null")[0] == 400
+    assert send(engine, "PUT", f"{base}/file?path=/file", b"better")[0] == 204
+    assert send(engine, "GET", f"{base}/file?path=/file") == (200, b"better")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(engine.settings.socket))
+        head = f"PUT {base}/file?path=/file HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+        client.sendall(head.encode() + b"\r\n" + b"x" * 500)
+        root = engine.settings.state / "volumes" / "data" / "_data"
+        parts = lambda: [p for p in root.glob(".*.part") if p.is_file()]  # noqa: E731
+        wait_until(parts, "it is being written")
+    wait_until(lambda: not parts(), "the part is gone")
+    assert send(engine, "GET", f"{base}/file?path=/file") == (200, b"better")
