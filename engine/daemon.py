@@ -10,6 +10,7 @@ import os
 import signal
 import stat
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,18 +117,25 @@ def _build(settings: Settings, database: Database) -> Services:
     )
     images.users = lambda image_id: [
         (item.id, item.is_running)
-        for item in containers.by_id.values()
+        for item in list(containers.by_id.values())
         if item.document["Image"] == image_id
     ]
-    volumes.users = lambda name: [
-        item.id
-        for item in containers.by_id.values()
-        if any(plan["Type"] == "volume" and plan["Name"] == name for plan in item.document["Plan"])
-    ]
+    volumes.users = partial(_users_of_volume, containers)
     sampler = Sampler(containers)
     return Services(
         settings, events, images, networks, sandboxes, volumes, runtime, containers, sampler
     )
+
+
+def _users_of_volume(containers: Containers, name: str) -> list[str]:
+    """Return the IDs of the containers that use a volume; called from any thread."""
+    plans = [(key, item.document["Plan"]) for key, item in list(containers.by_id.items())]
+    plans += list(containers.creating.items())
+    return [
+        key
+        for key, items in plans
+        if any(plan["Type"] == "volume" and plan.get("Name") == name for plan in items)
+    ]
 
 
 async def _open(settings: Settings, services: Services) -> None:

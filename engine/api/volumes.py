@@ -13,7 +13,7 @@ from engine.api.keys import SERVICES, flag, json_response
 from engine.api.shapes import check_volume
 from engine.api.streams import read_filters, read_json
 from engine.api.versions import version_of
-from engine.core.errors import InvalidArgument, NotFound, Unavailable
+from engine.core.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from engine.runtime.files import Tree, run_tree
 from engine.volumes.model import check_driver
 from engine.volumes.query import matching, prunable
@@ -58,8 +58,12 @@ async def post_prune(request: web.Request) -> web.Response:
         filters.setdefault("all", ["true"])
     removed, freed = [], 0
     for volume in prunable(volumes, filters):
-        freed += max(0, await asyncio.to_thread(volumes.size, volume))
-        await asyncio.to_thread(volumes.remove, volume.name)
+        size = max(0, await asyncio.to_thread(volumes.size, volume))
+        try:
+            await asyncio.to_thread(volumes.remove, volume.name)
+        except (Conflict, NotFound):
+            continue  # somebody uses it by now, or was faster
+        freed += size
         removed.append(volume.name)
     services.events.publish("volume", "prune", "", reclaimed=str(freed))
     return json_response({"VolumesDeleted": removed, "SpaceReclaimed": freed})

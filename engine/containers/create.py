@@ -80,6 +80,9 @@ async def _create(
         undo.callback(discard_tree, directory)
         directory.mkdir(parents=True, mode=0o710)
         plan = await asyncio.to_thread(plan_mounts, deps, config, host)
+        # Its volumes are in use from now on, though nobody knows the container yet.
+        deps.creating[container_id] = plan
+        undo.callback(deps.creating.pop, container_id, None)
         logs = options.log_options(host).kind
         entrypoint = config.get("Entrypoint") or []
         command = [*entrypoint, *(config.get("Cmd") or [])]
@@ -106,11 +109,13 @@ async def _create(
             # Written down before they are made, so that a crash in between leaves none behind.
             deps.save(container)
             undo.push_async_callback(discard_container, deps, container)
+            undo.callback(deps.creating.pop, container_id, None)  # or they would stay in use
         await asyncio.to_thread(make_mounts, deps, plan)
         container.document["Mounts"] = [describe(item) for item in plan if item["Shown"]]
         container.set_state(State.CREATED)
         deps.save(container)
         deps.by_id[container_id] = container
+        deps.creating.pop(container_id, None)
         undo.pop_all()
     deps.publish(container, "create")
     return container, warnings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.containers.model import Container, Exec
 from engine.core.errors import Conflict, InvalidArgument, NotFound
@@ -36,6 +36,7 @@ class Containers:
     by_id: dict[str, Container] = field(default_factory=dict)
     by_name: dict[str, str] = field(default_factory=dict)
     execs: dict[str, Exec] = field(default_factory=dict)
+    creating: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # plans, by ID
     _unsaved: set[str] = field(default_factory=set)
 
     def find(self, reference: str) -> Container:

@@ -494,7 +494,7 @@ def port_bindings(config: dict[str, Any], host: dict[str, Any]) -> tuple[PortBin
                 raise InvalidArgument(f"invalid port specification: {binding['HostPort']!r}") from (
                     error
                 )
-            if not all(0 <= number <= 65535 for number in numbers):
+            if not all(0 <= number <= 65535 for number in numbers) or numbers[1] < numbers[0]:
                 raise InvalidArgument(f"invalid port specification: {binding['HostPort']!r}")
             host_ip = binding.get("HostIp") or ""
             check_address(host_ip, "invalid host IP address")

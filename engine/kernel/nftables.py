@@ -110,13 +110,17 @@ class Generations:
         return _generation(self._asking.recv(65536))
 
     def was_damaged(self) -> bool:
-        """Read every event that is there; tell whether a foreign one took something away."""
+        """Read every event that is there; tell whether a foreign one took something away.
+
+        Not while a transaction of one's own is under way: its number is not known yet.
+        """
         damaged = self._ambiguous
         self._ambiguous = False
         while True:
             try:
                 data = self._events.recv(1 << 20)
             except BlockingIOError:
+                self._own.clear()
                 return damaged
             except OSError:  # ENOBUFS: events were lost
                 damaged = True
@@ -129,7 +133,6 @@ class Generations:
                 if kind == _NEWGEN:
                     number = _generation(message)
                     damaged |= self._removed and number not in self._own
-                    self._own.discard(number)
                     self._removed = False
                 elif kind in (_DELTABLE, _DELCHAIN, _DELRULE, _DELSETELEM, _DELSET):
                     (size, attribute) = struct.unpack_from("=HH", message, 20)

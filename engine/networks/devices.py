@@ -18,6 +18,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from engine.core.errors import InvalidArgument, Unavailable, Unsupported
 from engine.kernel.netlink import set_parameter
+from engine.networks.model import DRIVER_MTU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,10 @@ def _set_up_bridge(netlink: IPRoute, network: Network, *, made: bool) -> None:
         info = netlink.get_links(index)[0].get_attr("IFLA_LINKINFO")
         if info is None or info.get_attr("IFLA_INFO_KIND") != "bridge":
             raise InvalidArgument(f"device {name} exists and is not a bridge")
-    _set(f"net/ipv6/conf/{name}/disable_ipv6", "0" if network.enable_ipv6 else "1")
+    if network.enable_ipv6:
+        _set(f"net/ipv6/conf/{name}/disable_ipv6", "0")
+    elif made:
+        _set(f"net/ipv6/conf/{name}/disable_ipv6", "1")
     present = {item.get_attr("IFA_ADDRESS") for item in netlink.get_addr(index=index)}
     for subnet in network.subnets:
         if subnet.gateway and subnet.gateway not in present:
@@ -89,9 +93,15 @@ def _set_up_bridge(netlink: IPRoute, network: Network, *, made: bool) -> None:
             # Duplicate detection would wait for a port that is up.
             flags = {"flags": IFA_F_NODAD} if subnet.is_ipv6 else {}
             netlink.addr("add", index=index, address=subnet.gateway, prefixlen=bits, **flags)
-    netlink.link("set", index=index, state="up", mtu=network.mtu)
+    asked = made or DRIVER_MTU in network.options
+    netlink.link("set", index=index, state="up", **({"mtu": network.mtu} if asked else {}))
     # Lets the host's own connections to 127.0.0.1:port be led to a container.
     _set(f"net/ipv4/conf/{name}/route_localnet", "1")
+
+
+def exists(netlink: IPRoute, name: str) -> bool:
+    """Tell whether there is a device of that name."""
+    return bool(netlink.link_lookup(ifname=name))
 
 
 def remove_device(netlink: IPRoute, name: str) -> None:

@@ -59,6 +59,10 @@ class Names:
         """Return the name of an address that a container can see."""
         raise NotImplementedError
 
+    def is_known(self, container_id: str) -> bool:
+        """Tell whether a container runs and has a network."""
+        raise NotImplementedError
+
     def servers(self, container_id: str) -> Sequence[str] | None:
         """Return the servers for other names: () for the host's, None for none at all."""
         raise NotImplementedError
@@ -88,6 +92,10 @@ class Resolver:
         datagrams, streams = (sock.dup() for sock in sockets)
         datagrams.setblocking(False)
         server = await asyncio.start_server(partial(self._stream, container_id), sock=streams)
+        if not self._names.is_known(container_id):
+            datagrams.close()  # it ended meanwhile
+            server.close()
+            return
         client = _Client(datagrams, server)
         self._clients[container_id] = client
         loop = asyncio.get_running_loop()

@@ -15,12 +15,10 @@ from engine.kernel.nftables import Generations, Nftables
 from engine.networks.model import ENABLE_ICC, MASQUERADE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from engine.networks.model import Network
     from engine.networks.ports import PublishedPort
-
-    Contents = Callable[[], tuple[list[Network], list[PublishedPort]]]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +27,7 @@ add table inet {name}
 delete table inet {name}
 table inet {name} {{
   set bridges {{ type ifname; }}
+  set guarded {{ type ifname; }}
   set internal {{ type ifname; }}
   set same {{ type ifname . ifname; }}
   set sources {{ type ifname . ipv4_addr; flags interval; }}
@@ -66,9 +65,10 @@ table inet {name} {{
   chain arriving {{
     type filter hook prerouting priority raw; policy accept;
     iifname != "lo" ip daddr 127.0.0.0/8 drop
-    iifname @bridges meta nfproto ipv4 iifname . ip saddr != @sources drop
-    iifname @bridges ip6 saddr {{ ::, fe80::/10 }} accept
-    iifname @bridges meta nfproto ipv6 iifname . ip6 saddr != @sources6 drop
+    # Not on a bridge that was there before us: the world may come in through it.
+    iifname @guarded meta nfproto ipv4 iifname . ip saddr != @sources drop
+    iifname @guarded ip6 saddr {{ ::, fe80::/10 }} accept
+    iifname @guarded meta nfproto ipv6 iifname . ip6 saddr != @sources6 drop
   }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
@@ -84,59 +84,72 @@ table inet {name} {{
 
 
 class Firewall:
-    """The table of one engine. `contents` tells what is to be in it, when it is built anew."""
+    """The table of one engine, and what belongs into it: by owner, a network or a container."""
 
-    def __init__(self, table: str, contents: Contents) -> None:
+    def __init__(self, table: str) -> None:
         self._table = table
-        self._contents = contents
+        self._owned: dict[str, list[tuple[str, str]]] = {}
         self._nftables = Nftables()
         self._generations = Generations(table)
+        # Held over every transaction: while it is not, all that were ours are known as such.
         self._lock = Lock()
         self._closed = False
 
-    def build(self) -> None:
-        """Replace the table, with every network and port, in one transaction."""
-        networks, ports = self._contents()
-        elements = [item for network in networks for item in _elements(network)]
-        elements += [item for port in ports for item in _port_elements(port)]
-        self._run(_RULES.format(name=self._table) + self._commands("add", elements))
+    def build(self, networks: Iterable[Network], ports: dict[str, list[PublishedPort]]) -> None:
+        """Make the table anew with every network, and every port by its container."""
+        with self._lock:
+            self._owned = {network.id: _elements(network) for network in networks}
+            self._owned |= {key: _all_elements(found) for key, found in ports.items()}
+            self._rebuild()
 
     def add_network(self, network: Network) -> None:
         """Let a network's packets through, as far as it may."""
-        self._change("add", _elements(network))
+        self._add(network.id, _elements(network))
 
     def remove_network(self, network: Network) -> None:
         """Forget a network."""
-        self._change("delete", _elements(network))
+        self._take(network.id)
 
-    def publish(self, ports: Iterable[PublishedPort]) -> None:
+    def publish(self, container_id: str, ports: Iterable[PublishedPort]) -> None:
         """Lead ports to their container, all or none."""
-        self._change("add", [item for port in ports for item in _port_elements(port)])
+        self._add(container_id, _all_elements(ports))
 
-    def withdraw(self, ports: Iterable[PublishedPort]) -> None:
-        """Lead ports nowhere again."""
-        self._change("delete", [item for port in ports for item in _port_elements(port)])
+    def withdraw(self, container_id: str) -> None:
+        """Lead a container's ports nowhere again; one that has none is fine."""
+        self._take(container_id)
 
-    def _change(self, verb: str, elements: list[tuple[str, str]]) -> None:
-        if not elements:
-            return
-        try:
-            self._run(self._commands(verb, elements))
-        except OSError:
-            # Somebody flushed the table: it is put back as it should be by now.
-            log.warning("the firewall table was not as it was left, and is built anew")
-            self.build()
-            if verb == "add":  # of something that is not known yet, perhaps
-                self._run(self._commands(verb, elements))
+    def _add(self, owner: str, elements: list[tuple[str, str]]) -> None:
+        with self._lock:
+            self._owned[owner] = elements
+            try:
+                try:
+                    self._run(self._commands("add", elements))
+                except OSError:
+                    log.warning("the firewall's table was not as it was left: it is made anew")
+                    self._rebuild()
+            except OSError:
+                del self._owned[owner]
+                raise
+
+    def _take(self, owner: str) -> None:
+        with self._lock:
+            elements = self._owned.pop(owner, [])
+            try:
+                self._run(self._commands("delete", elements))
+            except OSError:
+                log.warning("the firewall's table was not as it was left: it is made anew")
+                self._rebuild()
+
+    def _rebuild(self) -> None:
+        elements = [item for owned in self._owned.values() for item in owned]
+        self._run(_RULES.format(name=self._table) + self._commands("add", elements))
 
     def _commands(self, verb: str, elements: Iterable[tuple[str, str]]) -> str:
         name = self._table
         return "\n".join(f"{verb} element inet {name} {place} {{ {e} }}" for place, e in elements)
 
     def _run(self, commands: str) -> None:
-        with self._lock:
-            if self._closed:
-                return  # a repair that was begun while the engine was told to stop
+        if commands and not self._closed:
             with self._generations.own():
                 self._nftables.run(commands)
 
@@ -144,13 +157,16 @@ class Firewall:
         """Return a descriptor that becomes readable when any table changes."""
         return self._generations.fileno()
 
-    def was_damaged(self) -> bool:
-        """Read what happened; tell whether somebody else took something out of the table."""
-        return self._generations.was_damaged()
+    def repair(self) -> None:
+        """Read what happened, and put back what somebody else took out of the table."""
+        with self._lock:
+            if not self._closed and self._generations.was_damaged():
+                self._rebuild()
 
     def remove(self) -> None:
         """Take the whole table away."""
-        self._run(f"add table inet {self._table}\ndelete table inet {self._table}")
+        with self._lock:
+            self._run(f"add table inet {self._table}\ndelete table inet {self._table}")
 
     def close(self) -> None:
         """Let go of netlink; the table stays."""
@@ -160,11 +176,17 @@ class Firewall:
             self._nftables.close()
 
 
+def _all_elements(ports: Iterable[PublishedPort]) -> list[tuple[str, str]]:
+    return [item for port in ports for item in _port_elements(port)]
+
+
 def _elements(network: Network) -> list[tuple[str, str]]:
-    if network.driver != "bridge":
+    if network.driver != "bridge" or network.config_only:
         return []
     device = f'"{network.device}"'
     elements = [("bridges", device)]
+    if network.made:
+        elements.append(("guarded", device))
     if network.internal:
         elements.append(("internal", device))
     # Through the host, a packet would go round the ports' isolation.

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ipaddress import IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
-from engine.core.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from engine.core.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.networks import devices
 from engine.networks.definition import define
 from engine.networks.ipam import Addresses, choose_subnet, overlap, parse_pools
@@ -78,12 +78,8 @@ class Networks:
         network = self._networks.get(BRIDGE_ID)
         name = self._settings.bridge
         taken = devices.routed(netlink, except_device=name)
-        if network and not any(
-            overlap(ip_network(item.subnet), other)
-            for item in network.subnets
-            for other in taken
-            if other.version == 4 and other.prefixlen
-        ):
+        # While the bridge stands containers may be on it, whatever routes somebody added since.
+        if network and (devices.exists(netlink, name) or not _overlaps(network, taken)):
             return
         options = {
             "com.docker.network.bridge.default_bridge": "true",
@@ -93,10 +89,15 @@ class Networks:
             BRIDGE_NAME: name,
             DRIVER_MTU: "1500",
         }
-        network = Network(BRIDGE_ID, "bridge", "bridge", EPOCH, options=options)
-        network.subnets = [self._choose(4, taken)]
-        devices.remove_device(netlink, name)
-        self._save(network)
+        moved = Network(BRIDGE_ID, "bridge", "bridge", EPOCH, options=options)
+        try:
+            moved.subnets = [self._choose(4, taken)]
+        except Unavailable:
+            if network is None:
+                raise
+            log.warning("the default bridge keeps addresses that the host has a route for")
+            return
+        self._save(moved)
 
     def _save(self, network: Network) -> None:
         self._table.save(network.id, network.name, network.to_row())
@@ -135,6 +136,13 @@ class Networks:
         if not found:
             raise NotFound.network(reference)
         return found[0]
+
+    def named(self, reference: str) -> Network:
+        """Return the network of exactly that name or ID. Raises: NotFound."""
+        network = self.get(reference)
+        if reference not in (network.id, network.name, "default"):
+            raise NotFound.network(reference)
+        return network
 
     def addresses(self, network: Network) -> Addresses:
         """Return the addresses of a network."""
@@ -210,21 +218,19 @@ class Networks:
         return _with_gateway(Subnet(str(choose_subnet(pools, taken, version)), chosen=False))
 
     def _make(self, netlink: IPRoute, network: Network) -> None:
+        # Written down first: whoever removes it must know whose the device is.
+        network.made = not devices.exists(netlink, network.device)
         self._save(network)
-        made = False
         try:
-            made = self._bring_up(netlink, network)
+            self._bring_up(netlink, network)
             if network.enable_ipv6:
                 devices.enable_forwarding(ipv6=True)
             self.firewall.add_network(network)
         except BaseException:
-            if made:
+            if network.made:
                 devices.remove_device(netlink, network.device)
             self._forget(network)
             raise
-        if network.made is not made:
-            network.made = made
-            self._save(network)
 
     def _forget(self, network: Network) -> None:
         self._table.delete(network.id)
@@ -286,6 +292,15 @@ class Networks:
             for network in self._networks.values():
                 if network.driver in ("bridge", "macvlan") and network.made:
                     devices.remove_device(netlink, network.device)
+
+
+def _overlaps(network: Network, taken: list[AnyNetwork]) -> bool:
+    return any(
+        overlap(ip_network(item.subnet), other)
+        for item in network.subnets
+        for other in taken
+        if other.prefixlen
+    )
 
 
 def _with_gateway(subnet: Subnet) -> Subnet:

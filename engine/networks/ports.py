@@ -148,7 +148,11 @@ class Reservations:
 
     async def pass_on(self, container_id: str, ports: Iterable[PublishedPort]) -> None:
         """Serve at the sockets that connections can arrive at."""
-        wanted = {(p.host_ip, p.host_port): p for p in ports if p.protocol == "tcp"}
+        wanted = {
+            (p.host_ip, p.host_port): p for p in ports if p.protocol == "tcp" and p.container_ip
+        }
+        for server in self._servers.pop(container_id, ()):
+            server.close()
         servers = self._servers.setdefault(container_id, [])
         for sock in self._held.get(container_id, ()):
             if sock.family is not socket.AF_INET6 or sock.type is not socket.SOCK_STREAM:

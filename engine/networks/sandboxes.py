@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from engine.store.database import Database
 
 log = logging.getLogger(__name__)
+LARGEST_FILE = 1 << 20  # bytes of hosts or resolv.conf, which a container may write to
 Routes = dict[str, tuple[str, str] | None]
 
 
@@ -70,12 +71,8 @@ class Sandboxes(Names):
         self._located: dict[str, dict[str, str]] = defaultdict(dict)
         self._reservations = Reservations()
         self._resolver = Resolver(self)
-        networks.firewall = self._firewall = Firewall(settings.firewall_table, self._contents)
-
-    def _contents(self) -> tuple[list[Network], list[PublishedPort]]:
-        networks = [item for item in self._networks.all() if not item.config_only]
-        ports = [port for sandbox in list(self._sandboxes.values()) for port in sandbox.ports]
-        return networks, ports
+        self._closed = False
+        networks.firewall = self._firewall = Firewall(settings.firewall_table)
 
     async def open(self, running: dict[str, RunningContainer]) -> None:
         """Bring up networks and firewall; keep what running containers have, free the rest."""
@@ -98,17 +95,32 @@ class Sandboxes(Names):
                 self._index(sandbox, endpoint)
             self._reservations.retake(container_id, sandbox.ports)
             await self._reservations.pass_on(container_id, sandbox.ports)
-        await asyncio.to_thread(self._firewall.build)
-        asyncio.get_running_loop().add_reader(self._firewall.fileno(), self._check_firewall)
+        ports = {key: list(item.ports) for key, item in self._sandboxes.items()}
+        await asyncio.to_thread(self._firewall.build, self._networks.all(), ports)
+        self._watch_firewall()
         for sandbox in self._sandboxes.values():
             await self.answer_names(running[sandbox.container_id])
 
-    def _check_firewall(self) -> None:
-        if self._firewall.was_damaged():
-            asyncio.get_running_loop().run_in_executor(None, self._firewall.build)
+    def _watch_firewall(self) -> None:
+        if not self._closed:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._firewall.fileno(), self._tables_changed)
+
+    def _tables_changed(self) -> None:
+        # In a thread, for it waits for transactions of our own; meanwhile nothing is listened to.
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._firewall.fileno())
+        repair = loop.run_in_executor(None, self._firewall.repair)
+        repair.add_done_callback(self._repaired)
+
+    def _repaired(self, repair: asyncio.Future[None]) -> None:
+        if not repair.cancelled() and repair.exception():
+            log.error("the firewall's table could not be repaired", exc_info=repair.exception())
+        self._watch_firewall()
 
     async def close(self) -> None:
         """Let go of sockets; devices, rules and containers stay."""
+        self._closed = True
         asyncio.get_running_loop().remove_reader(self._firewall.fileno())
         self._resolver.close()
         for container_id in list(self._sandboxes):
@@ -175,7 +187,7 @@ class Sandboxes(Names):
         self._resolver.stop(sandbox.container_id)
         self._reservations.release(sandbox.container_id)
         if sandbox.ports:
-            await asyncio.to_thread(self._firewall.withdraw, list(sandbox.ports))
+            await asyncio.to_thread(self._firewall.withdraw, sandbox.container_id)
             # Nobody waits for it: the address is given to others last of all.
             _in_thread(_forget_flows, sandbox.ports)
         for endpoint in list(sandbox.endpoints.values()):
@@ -195,7 +207,7 @@ class Sandboxes(Names):
     # endpoints
 
     def _add(self, sandbox: Sandbox, wish: EndpointWish) -> Endpoint:
-        network = self._networks.get(wish.network)
+        network = self._networks.named(wish.network)
         self._networks.check_stays(network)
         if network.config_only:
             raise Forbidden(f"configuration network {network.name} cannot be used by containers")
@@ -343,7 +355,9 @@ class Sandboxes(Names):
             sandbox.ports = self._reservations.take(
                 sandbox.container_id, bindings, endpoint.ipv4, endpoint.ipv6
             )
-            await asyncio.to_thread(self._firewall.publish, sandbox.ports)
+            await asyncio.to_thread(
+                self._firewall.publish, sandbox.container_id, list(sandbox.ports)
+            )
         except EngineError as error:
             if not isinstance(error, Internal):
                 raise
@@ -373,9 +387,9 @@ class Sandboxes(Names):
             moved.append(replace(port, container_ip=address))
         if moved == sandbox.ports:
             return
-        await asyncio.to_thread(self._firewall.withdraw, sandbox.ports)
+        await asyncio.to_thread(self._firewall.withdraw, sandbox.container_id)
         sandbox.ports = moved
-        await asyncio.to_thread(self._firewall.publish, moved)
+        await asyncio.to_thread(self._firewall.publish, sandbox.container_id, moved)
         await self._reservations.pass_on(sandbox.container_id, moved)
         _in_thread(_forget_strays, moved)
 
@@ -410,10 +424,11 @@ class Sandboxes(Names):
         """Take a running container off a network that it is on."""
         sandbox = self._sandboxes[running.id]
         endpoint = sandbox.endpoints[network.id]
-        self._drop(sandbox, endpoint)
+        del sandbox.endpoints[network.id]
         self._table.save(running.id, sandbox.to_row())
         with contextlib.suppress(EngineError):  # it may be ending right now
             await self._unplug(running, endpoint, sandbox)
+        self._drop(sandbox, endpoint)  # only now may another have its address
         await self._move_ports(sandbox)
         self._table.save(running.id, sandbox.to_row())
         self._tell_files(sandbox, removed=endpoint)
@@ -431,6 +446,8 @@ class Sandboxes(Names):
         for endpoint in sandbox.endpoints.values():
             index = self._named[endpoint.network_id]
             index[sandbox.name.lower()].discard(container_id)
+            if not index[sandbox.name.lower()]:
+                del index[sandbox.name.lower()]
             endpoint.names = [name if item == sandbox.name else item for item in endpoint.names]
             self._index(sandbox, endpoint)
         sandbox.name = name
@@ -488,7 +505,10 @@ class Sandboxes(Names):
     ) -> None:
         """Bring a running container's files up to date; what its user wrote into them stays."""
         directory = self._settings.state / "containers" / sandbox.container_id
-        lines = (directory / "hosts").read_text(encoding="utf-8", errors="replace").splitlines()
+        text = _read_small(directory / "hosts")
+        if text is None:
+            return  # its user made something else of it
+        lines = text.removesuffix("\n").split("\n")
         if removed:
             gone = {removed.ipv4, removed.ipv6} - {""}
             own = f"\t{sandbox.hostname}"
@@ -499,7 +519,7 @@ class Sandboxes(Names):
             lines += resolver.own_lines(sandbox.hostname, "", (added.ipv4, added.ipv6))
         _rewrite(directory / "hosts", "\n".join(lines) + "\n")
         written, current = directory / "resolv.conf.written", directory / "resolv.conf"
-        if self._has_names(sandbox) and current.read_bytes() == written.read_bytes():
+        if self._has_names(sandbox) and _read_small(current) == _read_small(written):
             text = (directory / "resolv.conf.named").read_text(encoding="utf-8")
             for path in (current, written):
                 _rewrite(path, text)
@@ -545,6 +565,10 @@ class Sandboxes(Names):
             if other:
                 return f"{other.name}.{self._networks.get(key).name}"
         return None
+
+    def is_known(self, container_id: str) -> bool:
+        """Tell whether a container runs and has a network."""
+        return container_id in self._sandboxes
 
     def servers(self, container_id: str) -> Sequence[str] | None:
         """Return the servers for other names: () for the host's, None for none at all.
@@ -640,10 +664,17 @@ def _mac(ipv4: str) -> str:
     return "02:42:" + ":".join(f"{part:02x}" for part in tail)
 
 
+def _read_small(path: Path) -> str | None:
+    """Return a file's text; None when it is larger than a file of its kind is."""
+    with path.open("rb") as file:
+        data = file.read(LARGEST_FILE + 1)
+    return None if len(data) > LARGEST_FILE else data.decode("utf-8", "surrogateescape")
+
+
 def _rewrite(path: Path, text: str) -> None:
     # In place: it is mounted into the container by its inode.
-    with path.open("r+", encoding="utf-8") as file:
-        file.write(text)
+    with path.open("r+b") as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
         file.truncate()
 
 

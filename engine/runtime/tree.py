@@ -451,7 +451,10 @@ def _list(request: dict[str, Any]) -> None:
     try:
         for name in sorted(os.listdir(path)):
             place = f"{path}/{name}"
-            found = os.lstat(place)
+            try:
+                found = os.lstat(place)
+            except FileNotFoundError:
+                continue  # it went meanwhile
             rows.append(
                 {
                     "Name": name,

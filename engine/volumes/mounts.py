@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ HELPERS = {
     "ceph": "ceph-common",
     "fuse.sshfs": "sshfs",
 }
+PATIENCE = 60  # seconds
 _PLACES = ("/sbin", "/usr/sbin", "/bin", "/usr/bin")
 
 
@@ -36,9 +38,13 @@ def mount(volume: Volume) -> None:
     command = ["mount", "-t", kind]
     if words:
         command += ["-o", words]
-    done = subprocess.run(
-        [*command, "--", device, volume.mountpoint], capture_output=True, text=True, check=False
-    )
+    command += ["--", device, volume.mountpoint]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise Internal(f"{failed}mount {device}: no answer within {PATIENCE} s") from None
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"status {done.returncode}"
         raise Internal(f"{failed}mount {device}:{volume.mountpoint}, data: {words}: {said}")
@@ -55,7 +61,8 @@ def mounted_below(directory: str) -> set[str]:
     found = set()
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
-            path = line.split(" ")[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
+            # Blanks and the like are written as octal numbers.
+            path = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split(" ")[4])
             if path.startswith(directory + "/"):
                 found.add(path)
     return found

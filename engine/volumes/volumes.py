@@ -47,7 +47,9 @@ class Volumes:
         self._events = events
         self._root.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._volumes = {row["name"]: Volume(**row) for row in self._table.all()}
-        self._mounts = threading.Lock()
+        self._lock = threading.RLock()  # one volume is made or removed at a time
+        # A server that does not answer holds up its own volume alone.
+        self._mounts: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._mounted_for: dict[str, set[str]] = defaultdict(set)
         # Says which containers use a volume; set by the daemon once containers are known.
         self.users: Callable[[str], list[str]] = lambda _name: []
@@ -81,9 +83,12 @@ class Volumes:
         anonymous: bool = False,
     ) -> Volume:
         """Return the volume of that name, made when missing; None makes an anonymous one."""
-        if name and name in self._volumes:
-            return self._volumes[name]
-        return self.create(name, labels or {}, options or {}, anonymous=anonymous or name is None)
+        with self._lock:
+            if name and name in self._volumes:
+                return self._volumes[name]
+            return self.create(
+                name, labels or {}, options or {}, anonymous=anonymous or name is None
+            )
 
     def create(
         self,
@@ -129,11 +134,11 @@ class Volumes:
 
     def remove(self, name: str) -> None:
         """Remove a volume and its data. Raises: NotFound · Conflict(in use)."""
-        self.get(name)
-        if users := self.users(name):
-            raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
         removed = self._root / f"{REMOVED}{name}-{secrets.token_hex(4)}"
-        with self._mounts:
+        with self._lock:
+            self.get(name)
+            if users := self.users(name):
+                raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
             # What is mounted on it is not the volume's to remove.
             if self._mounted_for[name]:
                 raise Conflict(f"remove {name}: volume is in use by a request for its files")
@@ -165,18 +170,24 @@ class Volumes:
         """
         if not self.get(name).is_mounted:
             return
-        with self._mounts:
-            volume = self.get(name)  # it may have been removed meanwhile
-            if not self._mounted_for[name]:
-                mounts.mount(volume)
-            self._mounted_for[name].add(user)
+        with self._mounts[name]:
+            with self._lock:
+                volume = self.get(name)  # it may have been removed meanwhile
+                first = not self._mounted_for[name]
+                self._mounted_for[name].add(user)
+            try:
+                if first:
+                    mounts.mount(volume)
+            except BaseException:
+                self._mounted_for[name].discard(user)
+                raise
 
     def unmount(self, name: str, user: str) -> None:
         """Take back what `mount` gave; the last one to do so unmounts."""
         volume = self._volumes.get(name)
         if volume is None or not volume.is_mounted:
             return
-        with self._mounts:
+        with self._mounts[name]:
             users = self._mounted_for[name]
             if user in users:
                 users.discard(user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -681,7 +682,14 @@ def test_a_network_that_is_being_removed(engine):
         fcntl.flock(lock, fcntl.LOCK_EX)
         removal = threading.Thread(target=engine.request, args=("DELETE", "/networks/net"))
         removal.start()
-        wait_until(lambda: engine.request("POST", "/containers/late/start")[0] == 404, "it is told")
+        inode = f":{os.fstat(lock.fileno()).st_ino} "
+
+        def waits():
+            rows = Path("/proc/locks").read_text().splitlines()
+            return any("->" in row and inode in row for row in rows)
+
+        wait_until(waits, "the removal waits for the lock")
+        assert engine.request("POST", "/containers/late/start")[0] == 404
     removal.join()
     assert engine.docker("network", "ls", "-q", "--filter", "name=net").stdout == ""
     engine.docker("rm", "late")
