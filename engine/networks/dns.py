@@ -11,32 +11,21 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import socket
 import struct
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
-import dns.reversename
-
 from engine.networks.resolver import nameservers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from types import ModuleType
 
 log = logging.getLogger(__name__)
 
-TTL = 600  # seconds, as the Docker Engine's
 LARGEST = 65535
-PLAIN_LIMIT = 512  # bytes of an answer by UDP to who offers no more
 PATIENCE = 4.0  # seconds for one server
 MOST_ASKED = 3  # servers
 MOST_AT_ONCE = 100  # questions of one container that others are asked
@@ -44,8 +33,7 @@ MOST_STREAMS = 100
 QUIET = 10.0  # seconds after which a silent TCP connection is closed
 HOST_FILE = Path("/etc/resolv.conf")
 HEADER = 12  # bytes of every message
-_GO_ON = (dns.rcode.SERVFAIL, dns.rcode.REFUSED)
-_TYPES = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
+_GO_ON = (2, 5)  # SERVFAIL, REFUSED
 
 
 class Names:
@@ -86,6 +74,13 @@ class Resolver:
         self._clients: dict[str, _Client] = {}
         self._host_servers: tuple[tuple[int, int], list[str]] = ((0, 0), [])
 
+    @staticmethod
+    def _library() -> ModuleType:
+        # Where no container has names the daemon does without the library's memory.
+        from engine.networks import messages
+
+        return messages
+
     async def serve(self, container_id: str, sockets: Sequence[socket.socket]) -> None:
         """Answer at a container's sockets, UDP and TCP; they stay the caller's."""
         self.stop(container_id)
@@ -123,12 +118,12 @@ class Resolver:
                 return
             if _is_no_question(question):
                 continue
-            answer = self.answer(container_id, question, by_stream=False)
+            answer = self._library().answer(self._names, container_id, question, by_stream=False)
             if answer is not None:
                 _send(client.datagrams, answer, address)
                 continue
             if len(client.asking) >= MOST_AT_ONCE:
-                _send(client.datagrams, _failure(question), address)
+                _send(client.datagrams, self._library().failure(question), address)
                 continue
             task = asyncio.ensure_future(self._pass_on(container_id, client, question, address))
             client.asking.add(task)
@@ -155,7 +150,7 @@ class Resolver:
                     question = await reader.readexactly(length)
                 if _is_no_question(question):
                     return
-                answer = self.answer(container_id, question, by_stream=True)
+                answer = self._library().answer(self._names, container_id, question, by_stream=True)
                 if answer is None:
                     answer = await self._ask(container_id, question, _ask_by_stream)
                 writer.write(struct.pack("!H", len(answer)) + answer)
@@ -166,52 +161,6 @@ class Resolver:
             client.streams -= 1
             writer.close()
 
-    def answer(self, container_id: str, data: bytes, *, by_stream: bool) -> bytes | None:
-        """Return the answer to a question about containers, None when others know it."""
-        try:
-            query = dns.message.from_wire(data)
-        except (dns.exception.DNSException, ValueError, struct.error):
-            return _failure(data, dns.rcode.FORMERR)
-        if len(query.question) != 1 or query.opcode() != 0:
-            return None
-        question = query.question[0]
-        name = question.name.to_text(omit_final_dot=True)
-        if question.rdclass != dns.rdataclass.IN:
-            return None
-        texts: list[str] = []
-        if question.rdtype == dns.rdatatype.PTR:
-            try:
-                address = dns.reversename.to_address(question.name)
-            except (dns.exception.DNSException, ValueError):
-                return None
-            known = self._names.reverse(container_id, address)
-            if known is None:
-                return None
-            texts = [f"{known}."]
-        else:
-            addresses = self._names.addresses(container_id, name)
-            if addresses is None:
-                return None
-            version = _TYPES.get(question.rdtype)
-            texts = [item for item in addresses if (6 if ":" in item else 4) == version]
-            random.shuffle(texts)
-        reply = dns.message.make_response(query, recursion_available=True)
-        if texts:
-            kind = question.rdtype
-            rows = [dns.rdata.from_text(dns.rdataclass.IN, kind, text) for text in texts]
-            rrset = reply.find_rrset(
-                reply.answer, question.name, dns.rdataclass.IN, kind, create=True
-            )
-            for row in rows:
-                rrset.add(row, TTL)
-        most = LARGEST if by_stream else max(PLAIN_LIMIT, query.payload or 0)
-        try:
-            return reply.to_wire(max_size=most)
-        except dns.exception.TooBig:
-            reply.answer.clear()
-            reply.flags |= dns.flags.TC
-            return reply.to_wire(max_size=most)
-
     async def _ask(
         self,
         container_id: str,
@@ -221,7 +170,8 @@ class Resolver:
         """Return the first server's answer that came, or a failure in its place."""
         servers = self._names.servers(container_id)
         if servers is None:
-            return _failure(question)
+            refusal: bytes = self._library().failure(question)
+            return refusal
         answer = b""
         for server in (servers or self._hosts())[:MOST_ASKED]:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -230,7 +180,9 @@ class Resolver:
                 # One that cannot, or will not, leaves it to the next.
                 if len(answer) >= HEADER and answer[3] & 0x0F not in _GO_ON:
                     break
-        return answer or _failure(question)
+        if not answer:
+            answer = self._library().failure(question)
+        return answer
 
     def _hosts(self) -> list[str]:
         """Return the host's own servers, read again when the file changed."""
@@ -254,18 +206,6 @@ def _send(sock: socket.socket, data: bytes, address: tuple[str, int]) -> None:
 def _is_no_question(data: bytes) -> bool:
     """Tell what is too short for DNS, or an answer: neither is answered."""
     return len(data) < HEADER or bool(data[2] & 0x80)
-
-
-def _failure(question: bytes, code: int = dns.rcode.SERVFAIL) -> bytes:
-    """Return "it failed" for a question, which is repeated as far as it can be read."""
-    number = question[:2].ljust(2, b"\0")
-    try:
-        query = dns.message.from_wire(question)
-        reply = dns.message.make_response(query, recursion_available=True)
-    except (dns.exception.DNSException, ValueError, struct.error):
-        return number + struct.pack("!HHHHH", 0x8080 | code, 0, 0, 0, 0)
-    reply.set_rcode(dns.rcode.Rcode(code))
-    return reply.to_wire()
 
 
 def _place(server: str) -> tuple[int, tuple[str, int]]:

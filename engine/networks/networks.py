@@ -64,9 +64,11 @@ class Networks:
             self._networks[network_id] = Network(network_id, name, driver, EPOCH)
         with devices.machine() as netlink:
             self._load_default(netlink)
-            for network in self._networks.values():
+            for network in self.all():
                 try:
-                    self._bring_up(netlink, network)
+                    if self._bring_up(netlink, network) and not network.made:
+                        network.made = True  # what was the user's is gone: this one is ours
+                        self._save(network)
                 except Exception:
                     log.exception("network %s could not be brought up", network.name)
         for network in self._networks.values():
